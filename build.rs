@@ -1,0 +1,3 @@
+//! Builds the table of embedded content.
+
+fn main() {}

@@ -1,0 +1,238 @@
+//! What the model can be asked to do, and what it says about it: plain data.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::EngineError;
+
+/// A token's number in the vocabulary.
+pub type TokenId = u32;
+
+/// Numbers a run, so that late news of an older run can be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RunId(pub u64);
+
+/// How the next token is drawn; names as in Hugging Face's `generation_config.json`.
+///
+/// Applied in Hugging Face's order: repetition penalty, temperature, top-k, top-p, min-p.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SamplingParams {
+    /// Divides the logits before softmax. `0.0` is greedy: the likeliest token, always. Range `0.0..=10.0`.
+    pub temperature: f32,
+    /// Keep only the `k` likeliest tokens; `None` keeps all.
+    pub top_k: Option<usize>,
+    /// Keep the smallest set whose probabilities reach `p`, `0.0 < p <= 1.0`; `None` keeps all.
+    pub top_p: Option<f32>,
+    /// Keep tokens at least `min_p` times as likely as the likeliest, `0.0..=1.0`; `None` keeps all.
+    pub min_p: Option<f32>,
+    /// Divides (or multiplies, if negative) the logits of tokens already in the text; `1.0` changes nothing.
+    pub repetition_penalty: f32,
+    /// Same seed, prompt, file and settings: same tokens. `None` draws one, which [`RunStats`] then tells.
+    pub seed: Option<u64>,
+}
+
+impl Default for SamplingParams {
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: None, top_p: None, min_p: None, repetition_penalty: 1.0, seed: None }
+    }
+}
+
+impl SamplingParams {
+    /// Always the likeliest token.
+    pub fn greedy() -> Self {
+        Self { temperature: 0.0, ..Self::default() }
+    }
+}
+
+/// Who speaks in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sets the frame; comes first.
+    System,
+    /// The learner.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// What the model continues.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Prompt {
+    /// Raw text, continued as it stands; special tokens written in it stay ordinary text.
+    Text(String),
+    /// A conversation, rendered with the file's chat template.
+    Chat(Vec<ChatMessage>),
+}
+
+/// One piece of work for the model. The list is closed: labs combine these, they do not add to them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Job {
+    /// Open the model if it is not open; answers [`Update::Ready`].
+    Open,
+    /// Cut a text into tokens; answers [`Update::Tokens`].
+    Tokenize {
+        /// The text.
+        text: String,
+    },
+    /// The logits over the next token; answers [`Update::Next`].
+    Next {
+        /// The text so far.
+        prompt: Prompt,
+    },
+    /// Continue a prompt; answers [`Update::Prompt`] once, then [`Update::Token`] for each token.
+    Generate {
+        /// What to continue.
+        prompt: Prompt,
+        /// How tokens are drawn.
+        sampling: SamplingParams,
+        /// Stop after this many tokens.
+        max_new_tokens: usize,
+        /// How many of the likeliest candidates each [`Update::Token`] carries.
+        top_candidates: usize,
+    },
+}
+
+/// A token of a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextToken {
+    /// Its number in the vocabulary.
+    pub id: TokenId,
+    /// Its bytes; may be part of a character.
+    pub bytes: Vec<u8>,
+    /// Whether it is a special (control) token.
+    pub special: bool,
+}
+
+impl TextToken {
+    /// The token as text; `None` when its bytes are no whole UTF-8.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.bytes).ok()
+    }
+
+    /// The token as text, with `U+FFFD` for bytes that are no whole character.
+    pub fn lossy(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+/// A token that may come next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The token.
+    pub token: TextToken,
+    /// Its logit before temperature and penalty.
+    pub logit: f32,
+    /// Its probability at the temperature in force, before any filter.
+    pub probability: f32,
+    /// Whether it is still there after top-k, top-p and min-p.
+    pub kept: bool,
+}
+
+/// The distribution over the next token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NextTokens {
+    /// The prompt as tokens.
+    pub prompt: Vec<TextToken>,
+    /// One logit for each token id, `vocab_size` long.
+    pub logits: Vec<f32>,
+    /// The likeliest tokens with their bytes, likeliest first: `(token, logit)`; at least 256, or the whole vocabulary.
+    pub top: Vec<(TextToken, f32)>,
+}
+
+/// What is known of an open model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// `general.name` of the file, or the file's name.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// `general.architecture`.
+    pub architecture: String,
+    /// The commonest type of its matrices, as GGUF names it (`Q4_1`).
+    pub quantization: String,
+    /// Number of parameters.
+    pub parameters: u64,
+    /// Number of layers (`num_hidden_layers`).
+    pub num_hidden_layers: usize,
+    /// Width (`hidden_size`).
+    pub hidden_size: usize,
+    /// Size of the vocabulary.
+    pub vocab_size: usize,
+    /// Tokens it reads at most.
+    pub max_position_embeddings: usize,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Whether the file carries a chat template.
+    pub has_chat_template: bool,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stop {
+    /// The model ended its text.
+    Stop,
+    /// `max_new_tokens` or the end of the context was reached.
+    Length,
+    /// The learner stopped it.
+    Cancelled,
+}
+
+/// What a run took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunStats {
+    /// Why it ended.
+    pub stop: Stop,
+    /// The seed, given or drawn.
+    pub seed: u64,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens made.
+    pub new_tokens: usize,
+    /// New tokens a second after the first; `0.0` with fewer than two.
+    pub tokens_per_second: f64,
+    /// From the start of the job to the first token, in milliseconds.
+    pub time_to_first_token_ms: f64,
+}
+
+/// What the model says about a run, in order. `Finished` or `Failed` comes last, once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Update {
+    /// The model is open.
+    Ready(ModelInfo),
+    /// Answer to [`Job::Tokenize`].
+    Tokens(Vec<TextToken>),
+    /// Answer to [`Job::Next`].
+    Next(NextTokens),
+    /// The prompt as it is read: the rendered text and its tokens.
+    Prompt {
+        /// The text after the chat template.
+        text: String,
+        /// Its tokens.
+        tokens: Vec<TextToken>,
+    },
+    /// One new token.
+    Token {
+        /// The token drawn, with its probability.
+        chosen: Candidate,
+        /// The text that is now complete; empty while a character waits for its other half.
+        text: String,
+        /// The likeliest candidates, likeliest first.
+        candidates: Vec<Candidate>,
+    },
+    /// The run is over.
+    Finished(RunStats),
+    /// The run failed.
+    Failed(EngineError),
+}
