@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::content::Glossary;
 
-use super::render::{Output, Weight, labelled, plain_words};
+use super::render::{Output, Weight, Words};
 
 /// Columns of the ids: most fit, longer ones push their definition along.
 const ID: usize = 32;
@@ -30,11 +30,11 @@ pub fn terms(is_json: bool, glossary: &Glossary, output: &mut Output<'_>) -> io:
         output.json(&list.collect())?;
         return Ok(0);
     }
-    let mut page = Vec::new();
+    let mut page = output.page();
     for head in glossary.heads() {
         let room = ID.max(head.id.len() + 2);
-        page.extend(labelled(&head.id, &plain_words(&head.short, Weight::PLAIN), room, output.width));
+        page.labelled(&head.id, &Words::new(&head.short, Weight::PLAIN), room);
     }
-    output.lines(&page)?;
+    output.show(page)?;
     Ok(0)
 }
