@@ -35,12 +35,24 @@ pub enum Access {
     /// We, as long as the lock is held.
     Writer {
         /// Dropping it lets the next process write.
-        _lock: File,
+        _lock: Lock,
     },
     /// Nobody here; why.
     Reader(String),
     /// There is no file.
     Memory,
+}
+
+/// The writer's lock.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would do, were it not for a child process in the instant between fork and exec, which has the same
+        // open file; unlocking lets go for both. If it fails, closing still follows.
+        self.0.unlock().ok();
+    }
 }
 
 /// An open record.
@@ -64,7 +76,7 @@ impl Store {
             Err(e) => return Self::open_unlocked(path, &e),
         };
         match lock.try_lock() {
-            Ok(()) => Self::open_locked(path, lock),
+            Ok(()) => Self::open_locked(path, Lock(lock)),
             Err(TryLockError::WouldBlock) => {
                 Self::read(path, "another osai has your record open; close it and start this one again")
             }
@@ -90,7 +102,7 @@ impl Store {
         Self { db, path: PathBuf::new(), access: Access::Memory }
     }
 
-    fn open_locked(path: PathBuf, lock: File) -> Result<Self, ProgressError> {
+    fn open_locked(path: PathBuf, lock: Lock) -> Result<Self, ProgressError> {
         let found = files::look_at(&path).map_err(|e| unwritable(&path, &e))?;
         if found == Found::Nothing {
             make(&path)?;
