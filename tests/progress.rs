@@ -527,12 +527,13 @@ fn child() {
         };
         let recorded = progress.record(&attempt, DAY.saturating_add((seq as i64 / 3).days()));
         if recorded.is_ok() {
-            writeln!(acknowledge, "ack {id}").unwrap();
+            // One write, so that a kill cannot leave half a line.
+            acknowledge.write_all(format!("ack {id}\n").as_bytes()).unwrap();
         }
         // Other writes come between the answers.
         let place = if seq % 4 == 0 { progress.save_position("p3", 0.5, false, now) } else { Ok(()) };
         if let Err(error) = recorded.map(drop).and(place) {
-            writeln!(acknowledge, "refused {error}").unwrap();
+            acknowledge.write_all(format!("refused {error}\n").as_bytes()).unwrap();
             return;
         }
     }
