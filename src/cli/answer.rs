@@ -32,7 +32,7 @@ impl<'a> Put<'a> {
     /// The choices in the order in which they are shown, to be numbered from 1.
     pub fn choices(&self) -> Vec<String> {
         match self.question.kind {
-            QuestionKind::TrueFalse { .. } => vec!["true".to_owned(), "false".to_owned()],
+            QuestionKind::TrueFalse { .. } => vec!["True".to_owned(), "False".to_owned()],
             _ => self.order.iter().map(|&at| plain(&choices(self.question)[at].text)).collect(),
         }
     }
@@ -116,7 +116,7 @@ fn choices(question: &Question) -> &[Choice] {
 fn number(line: &str, unit: Option<&str>) -> Option<f64> {
     let unit = unit.unwrap_or_default();
     let line = line.strip_suffix(unit).unwrap_or(line).trim_end().trim_end_matches('%').trim_end();
-    let (whole, fraction) = line.split_once('.').unwrap_or((line, ""));
+    let (whole, fraction) = line.split_at(line.find('.').unwrap_or(line.len()));
     let mut groups = whole.split([',', '_', ' ', '\u{a0}', '\u{202f}']);
     let first = groups.next().unwrap_or_default();
     let rest: Vec<&str> = groups.collect();
@@ -124,7 +124,7 @@ fn number(line: &str, unit: Option<&str>) -> Option<f64> {
     if !rest.is_empty() && (!is_grouped || first.trim_start_matches(['-', '+']).is_empty()) {
         return None;
     }
-    let text = format!("{first}{}.{fraction}", rest.concat());
+    let text = [first, &rest.concat(), fraction].concat();
     text.parse::<f64>().ok().filter(|value| value.is_finite())
 }
 

@@ -47,13 +47,8 @@ impl Dialogue<'_> {
         self.say_after(&" ".repeat(indent), text)
     }
 
-    /// Writes a choice behind its number.
-    pub fn say_numbered(&mut self, number: usize, text: &str) -> io::Result<()> {
-        self.say_after(&format!("    {number:>2}  "), text)
-    }
-
     /// Writes a text behind a lead; wrapped lines begin below its end.
-    fn say_after(&mut self, lead: &str, text: &str) -> io::Result<()> {
+    pub fn say_after(&mut self, lead: &str, text: &str) -> io::Result<()> {
         let lines = wrapped(text, self.width.saturating_sub(lead.len()));
         writeln!(self.out, "{lead}{}", lines[0])?;
         for line in &lines[1..] {

@@ -35,7 +35,10 @@ pub struct Report {
 
 #[derive(Debug, Serialize)]
 struct LevelDone {
-    level: &'static str,
+    #[serde(skip)]
+    name: &'static str,
+    /// `foundations`, `practitioner`, `expert`.
+    level: String,
     lessons: usize,
     done: usize,
 }
@@ -131,7 +134,7 @@ fn levels(library: &Library, places: &[LessonPosition]) -> Vec<LevelDone> {
     let count = |level: Level| {
         let lessons: Vec<_> = library.lessons().iter().filter(|head| head.level == level).collect();
         let done = lessons.iter().filter(|head| is_done(&library.record_key(&head.path, &head.id))).count();
-        LevelDone { level: level.name(), lessons: lessons.len(), done }
+        LevelDone { name: level.name(), level: level.name().to_lowercase(), lessons: lessons.len(), done }
     };
     Level::ALL.map(count).into_iter().collect()
 }
@@ -149,7 +152,7 @@ impl Report {
     pub fn write(&self, out: &mut dyn Write, theme: &Theme, paint: fn(Style, &str) -> String) -> io::Result<()> {
         let mut line = |name: &str, text: &str| writeln!(out, "{}  {text}", paint(theme.quiet, &format!("{name:<12}")));
         for level in self.levels.iter().filter(|level| level.lessons > 0) {
-            line(level.level, &format!("{} of {} lessons done", level.done, level.lessons))?;
+            line(level.name, &format!("{} of {} lessons done", level.done, level.lessons))?;
         }
         match self.share_right {
             Some(share) => {

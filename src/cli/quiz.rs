@@ -137,7 +137,7 @@ impl<'a, 'io> Session<'a, 'io> {
 
         let extent = match items.len() {
             all if all == total => count(total, "question"),
-            some => format!("{} of {total} left of this round", count(some, "question")),
+            some => format!("{some} of {total} questions left of this round"),
         };
         self.open(&format!("{code} {}", safe(&head.title)), &extent)?;
         self.ask_all(&items)?;
@@ -222,7 +222,7 @@ impl<'a, 'io> Session<'a, 'io> {
         let put = Put::new(&item.question, &id);
         self.dialogue.say(2, &put.ask())?;
         for (number, choice) in (1..).zip(put.choices()) {
-            self.dialogue.say_numbered(number, &choice)?;
+            self.dialogue.say_after(&format!("    {number:>2}  "), &choice)?;
         }
         let shown_at = (self.dialogue.clock)();
         let Some(answer) = self.dialogue.ask_answer(&put)? else { return Ok(None) };
@@ -275,7 +275,7 @@ impl<'a, 'io> Session<'a, 'io> {
             self.dialogue.say(2, &format!("The answer: {}", safe(&verdict.right_answer)))?;
         }
         for (about, why) in &verdict.why {
-            self.dialogue.say(2, &format!("{}: {}", safe(about.trim()), plain(why)))?;
+            self.dialogue.say_after("  - ", &format!("{}: {}", safe(about.trim()), plain(why)))?;
         }
         if let (false, Some(section)) = (verdict.right, &item.question.section) {
             let code = safe(&item.lesson.to_uppercase());
@@ -366,19 +366,19 @@ mod tests {
         let expected = "
 1 of 1
   Is a tap water?
-     1  true
-     2  false
+     1  True
+     2  False
   number > maybe
-  Not understood: type 1 for true or 2 for false.
+  Not understood: type 1 for true or 2 for
+  false.
   number > 1
   how sure? 1 guess, 2 fairly sure, 3 sure, enter skips > 3
 
   Not right.
-  The answer: false
-  true: Water comes out of it.
-  false: A tap is a valve.
-  Read again: F1, \"Openness\" (`osai lesson
-  F1`).
+  The answer: False
+  - True: Water comes out of it.
+  - False: A tap is a valve.
+  Read again: F1, \"Openness\" (`osai lesson F1`).
   It is asked again tomorrow.
 ";
         assert_eq!((&*out, &*err), (expected, ""));
