@@ -72,12 +72,14 @@ impl Model {
         };
         match job {
             Job::Open => {}
-            Job::Tokenize { text } => drop(each(Update::Tokens(text.bytes().map(token).collect()))),
+            Job::Tokenize { text } => {
+                let _ = each(Update::Tokens(text.bytes().map(token).collect()));
+            }
             Job::Next { prompt } => {
                 let last = text(prompt).bytes().last().unwrap_or(b'a');
                 let logits: Vec<f32> = (0..=255u8).map(|b| if b == last + 1 { 5.0 } else { -f32::from(b) }).collect();
                 let top = (0..=255u8).map(|b| (token(b), logits[usize::from(b)])).collect();
-                drop(each(Update::Next(NextTokens { prompt: vec![token(last)], logits, top })));
+                let _ = each(Update::Next(NextTokens { prompt: vec![token(last)], logits, top }));
             }
             Job::Generate { prompt, sampling, max_new_tokens, .. } => {
                 let prompt = text(prompt);
