@@ -71,9 +71,6 @@ pub fn term_ids() -> Vec<&'static str> {
     Vec::new()
 }
 
-/// Limits the engine's threads (`--threads`), before a model is opened.
-pub fn limit_threads(_threads: usize) {}
-
 /// The learner's record for `doctor`: what is there, or the sentence that says what is wrong. Makes nothing.
 ///
 /// To become: `Progress::open_read_only(dir)`, then `attempt_count()` and `notice()`.

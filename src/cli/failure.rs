@@ -44,6 +44,11 @@ impl Failure {
         Self { code, message: None }
     }
 
+    /// The same with another exit code.
+    pub fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         self.code
