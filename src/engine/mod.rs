@@ -6,6 +6,7 @@
 
 mod error;
 mod job;
+mod sampler;
 mod worker;
 
 pub use error::EngineError;
@@ -13,4 +14,5 @@ pub use job::{
     Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
     TokenId, Update,
 };
+pub use sampler::{Sampler, distribution};
 pub use worker::{Run, Worker};
