@@ -401,24 +401,28 @@ impl App {
         let all = screen.bindings(&self.shared);
         let (out, own): (Vec<KeyHelp>, Vec<KeyHelp>) =
             all.into_iter().partition(|key| key.press == KeyPress::plain(Key::Esc));
-        let mut tail = Vec::new();
-        if !screen.is_typing() {
-            tail.extend(row(Global::Help));
-        }
-        tail.extend(out.first().copied().or_else(|| match self.stack.len() {
+        let way_out = out.first().copied().or_else(|| match self.stack.len() {
             1 => row(Global::Quit).map(|key| KeyHelp { what: "quit", ..key }),
             _ => row(Global::Back),
-        }));
+        });
+        let help = row(Global::Help).filter(|_| !screen.is_typing());
         let columns = |key: &KeyHelp| draw::width(key.keys) + 1 + draw::width(key.what) + 3;
-        let mut room = usize::from(self.size.0).saturating_sub(1 + tail.iter().map(columns).sum::<usize>());
-        let mut shown = Vec::new();
-        for key in own.into_iter().take(FOOTER_KEYS.saturating_sub(tail.len())) {
-            let Some(left) = room.checked_sub(columns(&key)) else { break };
-            room = left;
-            shown.push(key);
-        }
+        let mut room = usize::from(self.size.0) + 1;
+        let mut fits = |key: &KeyHelp| {
+            let left = room.checked_sub(columns(key));
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        // Where there is little room the way out comes first, then the first key, then the help.
+        let way_out = way_out.filter(&mut fits);
+        let first = own.first().copied().filter(&mut fits);
+        let help = help.filter(&mut fits);
+        let more = FOOTER_KEYS - [&way_out, &first, &help].into_iter().flatten().count();
+        let more: Vec<KeyHelp> = own.into_iter().skip(1).take(more).take_while(fits).collect();
+        let shown = first.into_iter().chain(more).chain(help);
+        let tail = way_out;
         let mut from = 2;
-        (shown.into_iter().chain(tail))
+        (shown.chain(tail))
             .map(|help| {
                 let to = from + columns(&help) as u16 - 3;
                 let key = FooterKey { help, from, to };

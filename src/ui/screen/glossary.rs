@@ -18,19 +18,25 @@ const BESIDE: u16 = 70;
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    Down,
-    Up,
-    PageDown,
-    PageUp,
+    Move,
     Open,
 }
 
 const TABLE: &[Binding<Act>] = &[
-    Binding { presses: &[KeyPress::plain(Key::Down), KeyPress::plain(Key::Tab)], keys: "↑↓", what: "move", action: Act::Down },
+    Binding {
+        presses: &[
+            KeyPress::plain(Key::Down),
+            KeyPress::plain(Key::Up),
+            KeyPress::plain(Key::PageDown),
+            KeyPress::plain(Key::PageUp),
+            KeyPress::plain(Key::Tab),
+            KeyPress::plain(Key::BackTab),
+        ],
+        keys: "↑↓",
+        what: "move",
+        action: Act::Move,
+    },
     Binding { presses: &[KeyPress::plain(Key::Enter)], keys: "enter", what: "whole entry", action: Act::Open },
-    Binding { presses: &[KeyPress::plain(Key::Up), KeyPress::plain(Key::BackTab)], keys: "↑", what: "up", action: Act::Up },
-    Binding { presses: &[KeyPress::plain(Key::PageDown)], keys: "PgDn", what: "a page down", action: Act::PageDown },
-    Binding { presses: &[KeyPress::plain(Key::PageUp)], keys: "PgUp", what: "a page up", action: Act::PageUp },
 ];
 
 /// The glossary.
@@ -72,7 +78,7 @@ impl GlossaryScreen {
     }
 
     fn list_width(&self) -> u16 {
-        if self.is_beside() { (self.size.0 / 3).clamp(26, 44) } else { self.size.0 }
+        if self.is_beside() { (self.size.0 * 3 / 8).clamp(26, 44) } else { self.size.0 }
     }
 
     /// Rows of the list.
@@ -124,10 +130,7 @@ impl GlossaryScreen {
     /// Takes a key.
     pub fn on_key(&mut self, key: KeyPress, shared: &Shared) -> Outcome {
         match keys::action(TABLE, key) {
-            Some(Act::Down) => self.select(self.selected + 1, shared),
-            Some(Act::Up) => self.select(self.selected.saturating_sub(1), shared),
-            Some(Act::PageDown) => self.select(self.selected + self.rows(), shared),
-            Some(Act::PageUp) => self.select(self.selected.saturating_sub(self.rows()), shared),
+            Some(Act::Move) => self.select(keys::moved(key.key, self.selected, self.rows()), shared),
             Some(Act::Open) => return self.open(shared),
             None => match self.query.on_key(key) {
                 Some(true) => self.look(shared),

@@ -21,12 +21,7 @@ const BESIDE: u16 = 116;
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    Down,
-    Up,
-    PageDown,
-    PageUp,
-    Top,
-    Bottom,
+    Move,
     Open,
     Search,
     Review,
@@ -36,28 +31,30 @@ enum Act {
 }
 
 const TABLE: &[Binding<Act>] = &[
-    Binding { presses: &[KeyPress::plain(Key::Down), KeyPress::char('j')], keys: "↑↓", what: "move", action: Act::Down },
+    Binding {
+        presses: &[
+            KeyPress::plain(Key::Down),
+            KeyPress::plain(Key::Up),
+            KeyPress::char('j'),
+            KeyPress::char('k'),
+            KeyPress::plain(Key::Tab),
+            KeyPress::plain(Key::BackTab),
+            KeyPress::plain(Key::PageDown),
+            KeyPress::plain(Key::PageUp),
+            KeyPress::char(' '),
+            KeyPress::plain(Key::Home),
+            KeyPress::plain(Key::End),
+        ],
+        keys: "↑↓",
+        what: "move",
+        action: Act::Move,
+    },
     Binding { presses: &[KeyPress::plain(Key::Enter)], keys: "enter", what: "open", action: Act::Open },
     Binding { presses: &[KeyPress::char('/')], keys: "/", what: "search", action: Act::Search },
     Binding { presses: &[KeyPress::char('g')], keys: "g", what: "glossary", action: Act::Glossary },
     Binding { presses: &[KeyPress::char('r')], keys: "r", what: "review", action: Act::Review },
     Binding { presses: &[KeyPress::char('m')], keys: "m", what: "chat with the model", action: Act::Chat },
     Binding { presses: &[KeyPress::char('p')], keys: "p", what: "progress", action: Act::Progress },
-    Binding { presses: &[KeyPress::plain(Key::Up), KeyPress::char('k')], keys: "k", what: "up", action: Act::Up },
-    Binding {
-        presses: &[KeyPress::plain(Key::PageDown), KeyPress::char(' ')],
-        keys: "PgDn",
-        what: "a page down",
-        action: Act::PageDown,
-    },
-    Binding { presses: &[KeyPress::plain(Key::PageUp)], keys: "PgUp", what: "a page up", action: Act::PageUp },
-    Binding { presses: &[KeyPress::plain(Key::Home)], keys: "Home", what: "to the top", action: Act::Top },
-    Binding {
-        presses: &[KeyPress::plain(Key::End), KeyPress::char('G')],
-        keys: "End",
-        what: "to the end",
-        action: Act::Bottom,
-    },
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,11 +124,15 @@ impl HomeScreen {
         let choices = rows.len();
         rows.extend(next_lesson(shared).map(|(word, head)| {
             let left = 1.0 - position(shared, head).map_or(0.0, |p| p.position);
-            let minutes = (f64::from(head.minutes) * left).ceil().max(1.0);
+            let minutes = (f64::from(head.minutes) * left).ceil();
             Row::Choice {
                 word,
                 title: format!("{:<4} {}", head.code(), head.title),
-                right: format!("{minutes} min{}", if left < 1.0 { " left" } else { "" }),
+                right: match left {
+                    0.0 => "read".to_string(),
+                    1.0 => format!("{minutes} min"),
+                    _ => format!("{minutes} min left"),
+                },
                 route: Route::Lesson { id: head.id.clone(), section: None },
             }
         }));
@@ -152,7 +153,13 @@ impl HomeScreen {
         for level in Level::ALL {
             level_rows(level, shared, &mut rows);
         }
-        rows.push(Row::Text("glossary g   progress p   chat with the model m".into(), Tone::Quiet));
+        let terms = shared.library.glossary().heads().len();
+        let more = [
+            ("Glossary", format!("{terms} terms"), "g", Route::Glossary(String::new())),
+            ("Chat", "with the model on this machine".to_string(), "m", Route::Chat),
+            ("Progress", "what is done, what is due".to_string(), "p", Route::Progress),
+        ];
+        rows.extend(more.map(|(word, title, key, route)| Row::Choice { word, title, right: key.into(), route }));
         self.rows = rows;
         let found = kept.and_then(|route| self.rows.iter().position(|row| row.route().as_ref() == Some(&route)));
         self.selected = found.or_else(|| self.rows.iter().position(|row| row.route().is_some())).unwrap_or(0);
@@ -174,11 +181,12 @@ impl HomeScreen {
         self.top = self.top.min(heading).max((self.selected + 1).saturating_sub(self.height())).min(last_top);
     }
 
-    fn step(&mut self, by: isize) {
+    fn step(&mut self, key: Key) {
         self.moved = true;
         let places: Vec<usize> = (0..self.rows.len()).filter(|i| self.rows[*i].route().is_some()).collect();
         let now = places.iter().position(|i| *i == self.selected).unwrap_or(0);
-        let next = now.saturating_add_signed(by).min(places.len().saturating_sub(1));
+        let page = self.height().saturating_sub(4).max(1);
+        let next = keys::moved(key, now, page).min(places.len().saturating_sub(1));
         self.selected = places.get(next).copied().unwrap_or(0);
         self.show_selected();
     }
@@ -205,14 +213,8 @@ impl HomeScreen {
 
     /// Takes a key.
     pub fn on_key(&mut self, key: KeyPress, _shared: &Shared) -> Outcome {
-        let page = self.height().saturating_sub(2).max(1) as isize;
         match keys::action(TABLE, key) {
-            Some(Act::Down) => self.step(1),
-            Some(Act::Up) => self.step(-1),
-            Some(Act::PageDown) => self.step(page),
-            Some(Act::PageUp) => self.step(-page),
-            Some(Act::Top) => self.step(isize::MIN / 2),
-            Some(Act::Bottom) => self.step(isize::MAX / 2),
+            Some(Act::Move) => self.step(key.key),
             Some(Act::Open) => return self.open(),
             Some(Act::Search) => return Outcome::Go(Route::Search(String::new())),
             Some(Act::Review) => return Outcome::Go(Route::Review),
@@ -292,7 +294,11 @@ fn greeting(shared: &Shared) -> String {
     let stopped = last_lesson(shared).and_then(|head| {
         let place = position(shared, head)?;
         let open = place.completed_at.is_none() && place.position > 0.0;
-        open.then(|| format!("you stopped in {}, at {:.0}%", head.title, place.position * 100.0))
+        let read = place.position >= 1.0;
+        open.then(|| match read {
+            true => format!("you read {} to its end", head.title),
+            false => format!("you stopped in {}, at {:.0}%", head.title, place.position * 100.0),
+        })
     });
     match (due, stopped) {
         (None, None) if shared.summary.lessons.is_empty() => {
@@ -349,7 +355,9 @@ fn level_rows(level: Level, shared: &Shared, rows: &mut Vec<Row>) {
     rows.insert(at, Row::Level { name: level.name(), done, of: heads.len() });
     if planned > 0 {
         let more = if heads.is_empty() { "lessons to come" } else { "more to come" };
-        rows.push(Row::Text(format!("    {planned} {more}"), Tone::Quiet));
+        rows.push(Row::Text(format!("  {planned} {more}"), Tone::Quiet));
+    } else if heads.is_empty() {
+        rows.push(Row::Text("  lessons to come".into(), Tone::Quiet));
     }
     rows.push(Row::Blank);
 }
@@ -426,8 +434,7 @@ fn view_lesson(head: &LessonHead, area: Rect, buf: &mut Buffer, shared: &Shared)
         text(String::new(), theme.text, 0);
     }
     let names: Vec<String> = (head.terms.iter())
-        .filter_map(|id| shared.library.glossary().heads().iter().find(|term| term.id == *id))
-        .map(|term| term.title.clone())
+        .filter_map(|id| shared.library.glossary().title(id).map(str::to_string))
         .collect();
     if !names.is_empty() {
         text("Terms".into(), theme.quiet, 0);

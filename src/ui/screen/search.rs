@@ -20,19 +20,25 @@ const HIT_ROWS: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    Down,
-    Up,
-    PageDown,
-    PageUp,
+    Move,
     Open,
 }
 
 const TABLE: &[Binding<Act>] = &[
-    Binding { presses: &[KeyPress::plain(Key::Down), KeyPress::plain(Key::Tab)], keys: "↑↓", what: "move", action: Act::Down },
+    Binding {
+        presses: &[
+            KeyPress::plain(Key::Down),
+            KeyPress::plain(Key::Up),
+            KeyPress::plain(Key::PageDown),
+            KeyPress::plain(Key::PageUp),
+            KeyPress::plain(Key::Tab),
+            KeyPress::plain(Key::BackTab),
+        ],
+        keys: "↑↓",
+        what: "move",
+        action: Act::Move,
+    },
     Binding { presses: &[KeyPress::plain(Key::Enter)], keys: "enter", what: "open", action: Act::Open },
-    Binding { presses: &[KeyPress::plain(Key::Up), KeyPress::plain(Key::BackTab)], keys: "↑", what: "up", action: Act::Up },
-    Binding { presses: &[KeyPress::plain(Key::PageDown)], keys: "PgDn", what: "a page down", action: Act::PageDown },
-    Binding { presses: &[KeyPress::plain(Key::PageUp)], keys: "PgUp", what: "a page up", action: Act::PageUp },
 ];
 
 /// Search.
@@ -96,10 +102,7 @@ impl SearchScreen {
     /// Takes a key.
     pub fn on_key(&mut self, key: KeyPress, shared: &Shared) -> Outcome {
         match keys::action(TABLE, key) {
-            Some(Act::Down) => self.select(self.selected + 1),
-            Some(Act::Up) => self.select(self.selected.saturating_sub(1)),
-            Some(Act::PageDown) => self.select(self.selected + self.page()),
-            Some(Act::PageUp) => self.select(self.selected.saturating_sub(self.page())),
+            Some(Act::Move) => self.select(keys::moved(key.key, self.selected, self.page())),
             Some(Act::Open) => return self.open(),
             None => match self.words.on_key(key) {
                 Some(true) => self.look(shared),

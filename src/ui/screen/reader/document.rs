@@ -1,6 +1,6 @@
 //! What the reader shows: the blocks of a lesson or of a glossary entry with all that belongs to it.
 
-use crate::content::{Block, Inline, LinkTarget, ListItem, Reference, Term};
+use crate::content::{Block, Confusion, Inline, Lesson, LinkTarget, ListItem, Reference, Term};
 use crate::text::SafeText;
 use crate::ui::prose::{self, Page, Piece, Target};
 use crate::ui::screen::Shared;
@@ -19,6 +19,16 @@ pub(super) struct Document {
     /// The lesson that comes next: id and title.
     next: Option<(String, String)>,
     blocks: Vec<Block>,
+    /// What stands behind the end of a lesson: terms and sources.
+    appendix: Vec<Block>,
+}
+
+/// A document laid out.
+#[derive(Debug, Default)]
+pub(super) struct LaidOut {
+    pub(super) page: Page,
+    /// Lines up to where the text ends; behind it is the appendix.
+    pub(super) end: usize,
 }
 
 impl Document {
@@ -40,7 +50,8 @@ impl Document {
             key: Some(library.record_key(&head.path, &head.id)),
             questions: library.quiz(&head.id).ok().flatten().map_or(0, |quiz| quiz.questions.len()),
             next: next.map(|next| (next.id.clone(), format!("{} {}", next.code(), next.title))),
-            blocks: lesson_blocks(&lesson, shared),
+            blocks: lesson_blocks(&lesson),
+            appendix: appendix(&lesson, shared),
         })
     }
 
@@ -56,15 +67,17 @@ impl Document {
             questions: 0,
             next: None,
             blocks: term_blocks(&term, shared),
+            appendix: Vec::new(),
         })
     }
 
-    /// The text as a page, with what comes next at the end of a lesson.
-    pub(super) fn lay_out(&self, columns: usize, done: bool, shared: &Shared) -> Page {
+    /// The text as a page, with what comes next at the end of a lesson, and the appendix behind that.
+    pub(super) fn lay_out(&self, columns: usize, done: bool, shared: &Shared) -> LaidOut {
         let theme = &shared.theme;
         let mut page = prose::layout(&self.blocks, columns, theme);
         if self.lesson.is_none() {
-            return page;
+            let end = page.lines.len();
+            return LaidOut { page, end };
         }
         page.lines.push(vec![]);
         page.lines.push(vec![Piece::new("─".repeat(columns.min(24)), theme.quiet)]);
@@ -86,7 +99,12 @@ impl Document {
         } else {
             action("○", "Done", "mark this lesson as done (x)".into(), Target::Done);
         }
-        page
+        let end = page.lines.len();
+        if !self.appendix.is_empty() {
+            page.lines.extend([vec![], vec![]]);
+            page.append(prose::layout(&self.appendix, columns, theme));
+        }
+        LaidOut { page, end }
     }
 }
 
@@ -112,9 +130,8 @@ fn link(target: LinkTarget, title: impl Into<String>) -> Inline {
 
 /// A term as a link, with its title if it has an entry.
 fn term_link(id: &str, shared: &Shared) -> Inline {
-    let heads = shared.library.glossary().heads();
-    match heads.iter().find(|head| head.id == id) {
-        Some(head) => link(LinkTarget::Term(id.to_string()), head.title.clone()),
+    match shared.library.glossary().title(id) {
+        Some(title) => link(LinkTarget::Term(id.to_string()), title),
         None => text(id.replace('-', " ")),
     }
 }
@@ -141,16 +158,21 @@ fn sources(sources: &[Reference]) -> Block {
     )
 }
 
-fn lesson_blocks(lesson: &crate::content::Lesson, shared: &Shared) -> Vec<Block> {
+fn lesson_blocks(lesson: &Lesson) -> Vec<Block> {
     let head = &lesson.head;
-    let mut blocks = vec![Block::Heading { level: 1, text: vec![text(head.title.clone())], line: 0 }];
-    let about = format!("{} {} · {} minutes", head.level.name(), head.code(), head.minutes);
-    blocks.push(Block::Paragraph(vec![Inline::Emphasis(vec![text(about)])]));
+    let about = format!("{} · {} minutes", head.level.name(), head.minutes);
+    let mut blocks = vec![Block::Paragraph(vec![Inline::Emphasis(vec![text(about)])])];
     if !head.outcomes.is_empty() {
         blocks.push(Block::Paragraph(vec![text("After this lesson you can:")]));
         blocks.push(list(head.outcomes.iter().map(|outcome| item(vec![text(outcome.clone())])).collect()));
     }
     blocks.extend(lesson.blocks.iter().cloned());
+    blocks
+}
+
+fn appendix(lesson: &Lesson, shared: &Shared) -> Vec<Block> {
+    let head = &lesson.head;
+    let mut blocks = Vec::new();
     if !head.terms.is_empty() {
         blocks.push(heading("Terms of this lesson"));
         blocks.push(Block::Paragraph(joined(head.terms.iter().map(|id| term_link(id, shared)).collect())));
@@ -178,7 +200,7 @@ pub fn term_blocks(term: &Term, shared: &Shared) -> Vec<Block> {
     }
     if !term.confused_with.is_empty() {
         blocks.push(heading("Often confused with"));
-        let other = |c: &crate::content::Confusion| item(vec![term_link(&c.id, shared), text(format!(": {}", c.why))]);
+        let other = |c: &Confusion| item(vec![term_link(&c.id, shared), text(format!(": {}", c.why))]);
         blocks.push(list(term.confused_with.iter().map(other).collect()));
     }
     if let Some(try_it) = &term.try_it {
@@ -231,12 +253,11 @@ impl TermNote {
     pub(super) fn new(id: &str, shared: &Shared) -> Option<Self> {
         let glossary = shared.library.glossary();
         let term = glossary.term(id)?;
-        let title = |id: &String| glossary.heads().iter().find(|h| h.id == *id).map(|h| h.title.clone());
         Some(Self {
             id: term.id,
             title: SafeText::line(term.title).into_string(),
             short: SafeText::line(term.short).into_string(),
-            related: SafeText::line(term.related.iter().filter_map(title).collect::<Vec<_>>().join(", ")).into_string(),
+            related: SafeText::line(term.related.iter().filter_map(|id| glossary.title(id)).collect::<Vec<_>>().join(", ")).into_string(),
         })
     }
 }

@@ -8,7 +8,7 @@ mod view;
 
 pub use document::term_blocks;
 
-use self::document::{Document, TermNote};
+use self::document::{Document, LaidOut, TermNote};
 use super::{Outcome, Route, Shared};
 use crate::content::LinkTarget;
 use crate::labs::{Key, KeyHelp, KeyPress};
@@ -56,7 +56,7 @@ const TABLE: &[Binding<Act>] = &[
     Binding { presses: &[KeyPress::plain(Key::Tab)], keys: "tab", what: "next link", action: Act::NextLink },
     Binding { presses: &[KeyPress::plain(Key::Enter)], keys: "enter", what: "follow", action: Act::Follow },
     Binding { presses: &[KeyPress::char('c')], keys: "c", what: "contents", action: Act::Contents },
-    Binding { presses: &[KeyPress::char('/')], keys: "/", what: "find in this page", action: Act::Find },
+    Binding { presses: &[KeyPress::char('/')], keys: "/", what: "find", action: Act::Find },
     Binding { presses: &[KeyPress::char('x')], keys: "x", what: "mark as done", action: Act::Done },
     Binding { presses: &[KeyPress::char('z')], keys: "z", what: "quiz", action: Act::Quiz },
     Binding { presses: &[KeyPress::char('n')], keys: "n", what: "next match", action: Act::FindNext },
@@ -105,6 +105,8 @@ enum Over {
 pub struct ReaderScreen {
     document: Document,
     page: Page,
+    /// Lines of the page up to the end of the text; the appendix is behind it.
+    end: usize,
     size: (u16, u16),
     /// First line in view.
     top: usize,
@@ -161,6 +163,7 @@ impl ReaderScreen {
         Self {
             document,
             page: Page::default(),
+            end: 0,
             size: (80, 20),
             top: 0,
             focus: None,
@@ -199,11 +202,16 @@ impl ReaderScreen {
         self.page.lines.len().saturating_sub(self.height())
     }
 
-    /// Share read, 0 to 1; a page that fits whole is read.
+    /// The first line in view when the text is read to its end.
+    fn end_top(&self) -> usize {
+        self.end.saturating_sub(self.height())
+    }
+
+    /// Share read, 0 to 1, without the appendix; a text that fits whole is read.
     fn position(&self) -> f64 {
-        match self.last_top() {
+        match self.end_top() {
             0 => 1.0,
-            last => self.top as f64 / last as f64,
+            last => (self.top as f64 / last as f64).min(1.0),
         }
     }
 
@@ -239,6 +247,12 @@ impl ReaderScreen {
         let next = match (self.focus, forward) {
             (Some(focus), true) => Some(focus + 1).filter(|f| *f < links.len()),
             (Some(focus), false) => focus.checked_sub(1),
+            // At the end of a lesson what comes next is meant, not a link further up.
+            (None, true) if self.top >= self.end_top() && self.end_top() > 0 => {
+                let ahead = |t: &Target| matches!(t, Target::Quiz | Target::Done);
+                let next = links.iter().position(|link| ahead(&link.target) && link.line >= self.top);
+                next.or_else(|| links.iter().position(|link| link.line >= self.top))
+            }
             (None, true) => links.iter().position(|link| link.line >= self.top),
             (None, false) => links.iter().rposition(|link| link.line < self.top + self.height()),
         };
@@ -287,7 +301,7 @@ impl ReaderScreen {
 
     /// Goes to another lesson or the quiz; from the end of a lesson that means that it is done.
     fn onward(&mut self, route: Route) -> Outcome {
-        let finished = self.document.lesson.is_some() && !self.done && self.top >= self.last_top();
+        let finished = self.document.lesson.is_some() && !self.done && self.top >= self.end_top();
         if !finished {
             return Outcome::Go(route);
         }
@@ -346,7 +360,7 @@ impl ReaderScreen {
         let columns = usize::from(self.measure());
         let before: usize = self.page.lines.iter().take(self.top).flatten().map(|p| p.text.len()).sum();
         let had_lines = !self.page.lines.is_empty();
-        self.page = self.document.lay_out(columns, self.done, shared);
+        LaidOut { page: self.page, end: self.end } = self.document.lay_out(columns, self.done, shared);
         self.focus = self.focus.filter(|f| *f < self.page.links.len());
         if !self.matches.is_empty() {
             self.matches = prose::find(&self.page, &self.needle);
@@ -374,7 +388,7 @@ impl ReaderScreen {
                 let found = self.page.headings.iter().find(|h| fold(&h.text) == fold(&heading));
                 self.top = found.map_or(0, |h| h.line);
             }
-            Start::Share(share) => self.top = (share.clamp(0.0, 1.0) * self.last_top() as f64).round() as usize,
+            Start::Share(share) => self.top = (share.clamp(0.0, 1.0) * self.end_top() as f64).round() as usize,
             Start::Unknown => self.start = Start::Unknown,
             Start::Settled => {}
         }
@@ -392,7 +406,7 @@ impl ReaderScreen {
         }
         let sections: Vec<usize> = (0..self.page.headings.len()).filter(|i| self.page.headings[*i].level == 2).collect();
         let here = self.page.section_at(self.top + 1);
-        let now = here.map_or(0, |here| sections.iter().filter(|s| **s <= here).count());
+        let now = here.map_or(0, |here| sections.iter().filter(|s| **s <= here).count()).max(1);
         let position = self.position();
         let bar = "━".repeat((position * 8.0).round() as usize);
         let percent = format!("{:.0}%", position * 100.0);
@@ -502,6 +516,8 @@ impl ReaderScreen {
             Some(Act::Down) => self.scroll_to(self.top + 1),
             Some(Act::Up) => self.scroll_to(self.top.saturating_sub(1)),
             Some(Act::Top) => self.scroll_to(0),
+            // First to what comes next, then to the end of the appendix.
+            Some(Act::End) if self.top < self.end_top() => self.scroll_to(self.end_top()),
             Some(Act::End) => self.scroll_to(usize::MAX),
             Some(Act::NextLink) => self.step_link(true, shared),
             Some(Act::PreviousLink) => self.step_link(false, shared),
