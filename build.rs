@@ -1,3 +1,59 @@
-//! Builds the table of embedded content.
+//! Builds the block of embedded content from lessons/, glossary/ and quizzes/ (see `src/content/index.rs`).
+//!
+//! Faulty content does not stop the build: it is named as a warning, and `osai check` (or `cargo test`) tells all.
 
-fn main() {}
+#[path = "src/content"]
+#[allow(dead_code, reason = "the reading half is for the program")]
+mod content {
+    pub mod error;
+    pub mod fields;
+    pub mod fold;
+    pub mod front;
+    pub mod index;
+}
+#[path = "src/text.rs"]
+#[allow(dead_code, reason = "the program uses all of it")]
+mod text;
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use content::index::{ContentFile, build};
+
+const FOLDERS: [&str; 3] = ["glossary", "lessons", "quizzes"];
+
+fn main() -> io::Result<()> {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
+    println!("cargo::rerun-if-changed=build.rs");
+    for shared in ["error", "fields", "fold", "front", "index"] {
+        println!("cargo::rerun-if-changed=src/content/{shared}.rs");
+    }
+    let mut files = Vec::new();
+    for folder in FOLDERS {
+        // Cargo looks at everything below a folder, so a new file is noticed too.
+        println!("cargo::rerun-if-changed={folder}");
+        collect(&root.join(folder), folder, &mut files)?;
+    }
+    let (block, faults) = build(files);
+    for fault in faults {
+        println!("cargo::warning={}:{}:{}: {}", fault.path, fault.line, fault.column, fault.kind);
+    }
+    fs::write(out.join("content.bin"), block)
+}
+
+/// Content files of one folder; names that begin with a dot are not content.
+fn collect(folder: &Path, name: &str, files: &mut Vec<ContentFile>) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+        if !file.is_empty() && !file.starts_with('.') && path.is_file() {
+            let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+            files.push(ContentFile { path: format!("{name}/{file}"), text, is_pack: false });
+        }
+    }
+    Ok(())
+}

@@ -1,43 +1,11 @@
 //! A lesson: its head (front matter) and its body.
 
-use super::Block;
-
-/// The three levels of the course.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// For everyone.
-    Foundations,
-    /// For those who build and decide.
-    Practitioner,
-    /// For those who train, serve and judge models.
-    Expert,
-}
-
-impl Level {
-    /// All levels, in order.
-    pub const ALL: [Level; 3] = [Level::Foundations, Level::Practitioner, Level::Expert];
-
-    /// The name as shown: `Practitioner`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Foundations => "Foundations",
-            Self::Practitioner => "Practitioner",
-            Self::Expert => "Expert",
-        }
-    }
-}
-
-/// Whether learners see a lesson.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Written.
-    Ready,
-    /// Front matter only.
-    Planned,
-}
+use super::block::Block;
+use super::front::{Level, Status};
+use super::index::Record;
 
 /// Where a fact comes from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reference {
     /// Title of the source.
     pub title: String,
@@ -45,6 +13,25 @@ pub struct Reference {
     pub url: String,
     /// The day it was checked, `YYYY-MM-DD`.
     pub checked: String,
+}
+
+impl Reference {
+    /// Reads what `index.rs` wrote.
+    pub(super) fn decode(record: &mut Record<'_>) -> Vec<Self> {
+        record.list(|record| {
+            let mut text = || record.text().to_owned();
+            Self { title: text(), url: text(), checked: text() }
+        })
+    }
+}
+
+/// Where a lesson's text stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LessonPlace {
+    /// Number of the file in the index.
+    pub(super) file: usize,
+    /// Byte at which the body begins.
+    pub(super) body_at: usize,
 }
 
 /// A lesson's front matter.
@@ -77,6 +64,21 @@ pub struct LessonHead {
 }
 
 impl LessonHead {
+    /// Reads what `index.rs` wrote.
+    pub(super) fn decode(mut record: Record<'_>) -> (Self, LessonPlace) {
+        let place = LessonPlace { file: record.number() as usize, body_at: record.number() as usize };
+        let level = Level::ALL[record.number() as usize];
+        let (order, minutes) = (record.number(), record.number());
+        let status = if record.number() == 1 { Status::Planned } else { Status::Ready };
+        let mut text = || record.text().to_owned();
+        let (id, slug, path, title) = (text(), text(), text(), text());
+        let (outcomes, terms, prerequisites) = (record.texts(), record.texts(), record.texts());
+        let sources = Reference::decode(&mut record);
+        let head =
+            Self { id, slug, path, title, level, order, minutes, status, outcomes, terms, prerequisites, sources };
+        (head, place)
+    }
+
     /// The id as shown: `P3`.
     pub fn code(&self) -> String {
         self.id.to_uppercase()

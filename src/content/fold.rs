@@ -1,0 +1,117 @@
+//! Names made comparable, and how far two names are apart.
+//!
+//! `KV Cache`, `kv-cache`, `kv_caches` and `KVcache` are one name; so are `quantisation` and `quantization`.
+//! `build.rs` shares this file, so that the index and the question are folded alike.
+
+/// A name without case, spaces, hyphens, underscores, dots and other marks, in one spelling:
+/// `-isa-`, `-ise-`, `-isi-` become `-iz-`, and a few British words American.
+pub fn fold(name: &str) -> String {
+    let mut folded = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_ascii() {
+            if c.is_ascii_alphanumeric() {
+                folded.push(c.to_ascii_lowercase());
+            }
+        } else if c.is_alphanumeric() {
+            folded.extend(c.to_lowercase());
+        }
+    }
+    one_spelling(&folded)
+}
+
+/// The same, and without the plural `s` of each word.
+pub fn fold_singular(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_alphanumeric()).map(fold);
+    words.map(|word| singular(&word).to_owned()).collect()
+}
+
+/// A folded word without its plural `s`. Short words (`gpus` is long enough, `its` is not) and `-ss` stay.
+pub fn singular(word: &str) -> &str {
+    match word.strip_suffix('s') {
+        Some(stem) if stem.len() >= 3 && !stem.ends_with('s') => stem,
+        _ => word,
+    }
+}
+
+fn one_spelling(folded: &str) -> String {
+    let mut out = String::with_capacity(folded.len());
+    let bytes = folded.as_bytes();
+    for (i, c) in folded.char_indices() {
+        let is_iz = c == 's' && i > 0 && bytes[i - 1] == b'i' && matches!(bytes.get(i + 1), Some(b'a' | b'e' | b'i'));
+        out.push(if is_iz { 'z' } else { c });
+    }
+    for (british, american) in [("licenc", "licens"), ("behaviour", "behavior"), ("catalogue", "catalog")] {
+        if out.contains(british) {
+            out = out.replace(british, american);
+        }
+    }
+    out
+}
+
+/// Edits between two names: insert, remove, replace a character, or swap two neighbours (optimal string alignment).
+pub fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = replace.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
+        }
+        before = last;
+        last = row;
+    }
+    last[b.len()]
+}
+
+/// The name that was most likely meant, if any is near: at most a third of the letters differ.
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let folded = fold(wanted);
+    let near = names.into_iter().map(|name| (distance(&fold(name), &folded), name));
+    let (edits, name) = near.min()?;
+    (edits <= (folded.chars().count() / 3).max(1)).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_marks_and_spelling_are_ignored() {
+        for (a, b) in [
+            ("KV Cache", "kv-cache"),
+            ("top_p", "Top.P"),
+            ("quantisation", "Quantization"),
+            ("community licence", "Community License"),
+            ("fine tuning", "fine-tuning"),
+        ] {
+            assert_eq!(fold(a), fold(b));
+        }
+        assert_ne!(fold("bias"), fold("biaz"));
+    }
+
+    #[test]
+    fn a_plural_is_the_same_name() {
+        assert_eq!(fold_singular("open weights models"), fold_singular("open weight model"));
+        assert_eq!(fold_singular("LoRAs"), "lora");
+        assert_eq!(fold_singular("loss"), "loss");
+    }
+
+    #[test]
+    fn distance_counts_a_swap_as_one() {
+        for (a, b, edits) in [("lora", "lroa", 1), ("lora", "qlora", 1), ("", "abc", 3), ("kitten", "sitting", 3)] {
+            assert_eq!((distance(a, b), distance(b, a)), (edits, edits), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn only_a_near_name_is_suggested() {
+        assert_eq!(nearest("temprature", ["tokens", "temperature"]), Some("temperature".into()));
+        assert_eq!(nearest("xyzzy", ["tokens", "temperature"]), None);
+    }
+}
