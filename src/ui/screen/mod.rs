@@ -13,6 +13,12 @@
 //!   called on opening and on each change. Whatever `view` needs (wrapped lines) is computed here, never in `view`.
 //! - `view(&self, Rect, &mut Buffer, &Shared)`: reads only.
 
+pub mod chat;
+pub mod lab;
+mod lines;
+pub mod progress;
+pub mod quiz;
+
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -68,6 +74,8 @@ pub enum Outcome {
     Start(Job),
     /// Stop this screen's run.
     Cancel,
+    /// One line for the status row.
+    Notice(String),
     /// Orders to the world.
     Do(Vec<Effect>),
     /// Several of these, in order.
