@@ -29,6 +29,15 @@ pub enum Event {
         /// When it is asked again.
         card: Card,
     },
+    /// An answer could not be kept; the screen offers to try again with the same attempt.
+    NotRecorded {
+        /// The attempt's id.
+        attempt: String,
+        /// Why, one sentence.
+        why: String,
+    },
+    /// Network sockets that this process has open now; `None` where the system does not tell.
+    Connections(Option<usize>),
     /// A lab's kept state was read; `None` if there was none.
     LabState {
         /// The lab's key.
@@ -99,6 +108,8 @@ pub enum Effect {
         /// JSON.
         state: String,
     },
+    /// Count this process's network sockets (`ui::connections`); answered by [`Event::Connections`].
+    CountConnections,
     /// Read a lab's state; answered by [`Event::LabState`].
     LoadLab(String),
     /// Keep the last screen (JSON).

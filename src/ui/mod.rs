@@ -5,6 +5,7 @@
 //! `signals`, `record` (the database) and, from the first job on, `model`.
 
 pub mod app;
+pub mod connections;
 pub mod draw;
 pub mod event;
 pub mod field;

@@ -24,6 +24,12 @@ pub mod quiz;
 pub mod reader;
 pub mod search;
 
+pub mod chat;
+pub mod lab;
+mod lines;
+pub mod progress;
+pub mod quiz;
+
 use std::sync::Arc;
 
 use jiff::civil::Date;
