@@ -19,6 +19,8 @@ mod threads;
 mod tokenizer;
 mod weights;
 mod worker;
+#[cfg(test)]
+mod tests;
 
 pub use error::EngineError;
 pub use job::{

@@ -8,8 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 
-/// About 100 µs of looking before a helper sleeps.
-const SPINS: u32 = 20_000;
+/// About 200 µs of looking before a helper sleeps.
+const SPINS: u32 = 4_000;
+
+/// Looks once more; gives the core away now and then, for a machine that has fewer cores free than we have threads.
+fn look_again(spins: u32) {
+    if spins.is_multiple_of(256) { thread::yield_now() } else { std::hint::spin_loop() }
+}
 
 /// A piece of work: called with the index of the part.
 type Task<'a> = &'a (dyn Fn(usize) + Sync);
@@ -112,9 +117,8 @@ impl Drop for Wait<'_> {
     fn drop(&mut self) {
         let mut spins = 0_u32;
         while self.0.busy.load(Ordering::Acquire) > 0 {
-            spins += 1;
-            // On a crowded machine the helper may not have a core: give ours away.
-            if spins.is_multiple_of(1024) { thread::yield_now() } else { std::hint::spin_loop() }
+            spins = spins.wrapping_add(1);
+            look_again(spins);
         }
     }
 }
@@ -138,7 +142,7 @@ fn help(shared: &Shared, index: usize) {
         while shared.round.load(Ordering::Acquire) == seen {
             spins += 1;
             if spins < SPINS {
-                std::hint::spin_loop();
+                look_again(spins);
                 continue;
             }
             shared.asleep[index].store(true, Ordering::SeqCst);

@@ -82,8 +82,8 @@ unsafe fn lanes<const M: usize>(w: &Tiles, x: &Activations, tile: usize, first: 
                     let step = _mm256_mul_ps(d, _mm256_set1_ps(scale));
                     acc[lane] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[lane]), step, acc[lane]);
                     if let Some(m) = m {
-                        let total = *x.sum.get_unchecked(at) as f32;
-                        acc[lane] = _mm256_fmadd_ps(m, _mm256_set1_ps(scale * total), acc[lane]);
+                        let total = *x.total.get_unchecked(at);
+                        acc[lane] = _mm256_fmadd_ps(m, _mm256_set1_ps(total), acc[lane]);
                     }
                 }
             }

@@ -59,10 +59,10 @@ unsafe fn lanes<const M: usize>(w: &Tiles, x: &Activations, tile: usize, first: 
                     for lane in 0..M {
                         let at = (first + lane) * blocks + b;
                         let scale = *x.scale.get_unchecked(at);
-                        let total = *x.sum.get_unchecked(at) as f32;
+                        let total = *x.total.get_unchecked(at);
                         let step = _mm512_mul_ps(d, _mm512_set1_ps(scale));
                         acc[lane] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[lane]), step, acc[lane]);
-                        acc[lane] = _mm512_fmadd_ps(m, _mm512_set1_ps(scale * total), acc[lane]);
+                        acc[lane] = _mm512_fmadd_ps(m, _mm512_set1_ps(total), acc[lane]);
                     }
                 }
             }

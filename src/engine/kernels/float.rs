@@ -1,6 +1,8 @@
 //! Float operations. Each is written once, inlined into three versions compiled for AVX-512, AVX2 and no extension;
 //! `mul_add` is exact in all of them, and nothing reorders a sum, so the versions give the same bits.
 
+use half::f16;
+
 use super::{BLOCK, Isa};
 
 /// Compiles a function for each instruction set and picks one at run time.
@@ -184,27 +186,32 @@ fn dot_rows_body(w: &[f32], x: &[f32], out: &mut [f32]) {
 
 versions! {
     /// Rounds blocks of 32 to 8 bits; see [`super::Activations`].
-    pub(super) fn quantize = quantize_body(x: &[f32], codes: &mut [i8], scale: &mut [f32], sum: &mut [i32])
+    pub(super) fn quantize = quantize_body(
+        x: &[f32], codes: &mut [i8], scale: &mut [f32], sum: &mut [i32], total: &mut [f32],
+    )
 }
 #[inline(always)]
-fn quantize_body(x: &[f32], codes: &mut [i8], scale: &mut [f32], sum: &mut [i32]) {
+fn quantize_body(x: &[f32], codes: &mut [i8], scale: &mut [f32], sum: &mut [i32], total: &mut [f32]) {
     let blocks = x.as_chunks::<BLOCK>().0.iter().zip(codes.as_chunks_mut::<BLOCK>().0);
-    for ((x, codes), (scale, sum)) in blocks.zip(scale.iter_mut().zip(sum.iter_mut())) {
+    let rounded = |x: f32| f16::from_f32(x).to_f32();
+    for (((x, codes), (scale, sum)), total) in blocks.zip(scale.iter_mut().zip(sum.iter_mut())).zip(total) {
         let mut largest = [0.0_f32; 16];
         for i in 0..16 {
             largest[i] = x[i].abs().max(x[i + 16].abs());
         }
         let largest = largest.iter().fold(0.0_f32, |m, v| m.max(*v));
-        *scale = largest / 127.0;
+        let step = largest / 127.0;
+        *scale = rounded(step);
         // A zero block has only zero codes; dividing by its scale would give NaN.
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        let mut total = 0;
+        let mut added = 0;
         for i in 0..BLOCK {
             let code = (x[i] * inverse).round_ties_even() as i32;
             codes[i] = code as i8;
-            total += code;
+            added += code;
         }
-        *sum = total;
+        *sum = added;
+        *total = rounded(step * added as f32);
     }
 }
 

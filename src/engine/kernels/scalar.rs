@@ -12,7 +12,7 @@ pub(super) fn tile_sums(w: &Tiles, x: &Activations, tile: usize, first: usize, m
         let token = first + lane;
         for b in 0..blocks {
             let codes = &x.codes[(token * blocks + b) * BLOCK..][..BLOCK];
-            let (scale, total) = (x.scale[token * blocks + b], x.sum[token * blocks + b]);
+            let (scale, total) = (x.scale[token * blocks + b], x.total[token * blocks + b]);
             match &w.data {
                 TileData::Q41(tiles) => {
                     let t = &tiles[tile * blocks + b];
@@ -26,7 +26,7 @@ pub(super) fn tile_sums(w: &Tiles, x: &Activations, tile: usize, first: usize, m
                             }
                         }
                         sum[r] = (dot as f32).mul_add(t.d[r].to_f32() * scale, sum[r]);
-                        sum[r] = t.m[r].to_f32().mul_add(scale * total as f32, sum[r]);
+                        sum[r] = t.m[r].to_f32().mul_add(total, sum[r]);
                     }
                 }
                 TileData::Q80(tiles) => {

@@ -127,6 +127,9 @@ fn repack<T: Clone>(
 }
 
 /// Activations rounded to 8 bits: 32 columns share a scale, `x ≈ scale · code`, code in `-127..=127`.
+///
+/// Scale and total are rounded to 16 bits, as ggml's `block_q8_1` has them: a little precision is given up so that
+/// small models, which are sensitive here, say what they say in llama.cpp.
 #[derive(Debug, Default)]
 pub struct Activations {
     /// `tokens × columns` codes.
@@ -135,6 +138,8 @@ pub struct Activations {
     pub(super) scale: Vec<f32>,
     /// `tokens × blocks` sums of the codes.
     pub(super) sum: Vec<i32>,
+    /// `tokens × blocks` sums of the codes times the scale.
+    pub(super) total: Vec<f32>,
     tokens: usize,
     blocks: usize,
 }
@@ -147,7 +152,8 @@ impl Activations {
         self.codes.resize(x.len(), 0);
         self.scale.resize(x.len() / BLOCK, 0.0);
         self.sum.resize(x.len() / BLOCK, 0);
-        float::quantize(isa, x, &mut self.codes, &mut self.scale, &mut self.sum);
+        self.total.resize(x.len() / BLOCK, 0.0);
+        float::quantize(isa, x, &mut self.codes, &mut self.scale, &mut self.sum, &mut self.total);
     }
 
     /// Number of tokens.
