@@ -3,7 +3,6 @@
 //! The innermost part sees a key first; what it ignores goes outward to the app's own table (`keys`). News of a run
 //! that its screen no longer waits for is dropped in one place, [`App::update`].
 
-use jiff::civil::Date;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -119,7 +118,10 @@ impl App {
                 self.not_kept = Some(text);
             }
             Event::Signal(number) => self.quit(128_u8.saturating_add(number.clamp(0, 127) as u8), &mut effects),
-            Event::Today(today) => self.on_today(today),
+            Event::Today(today) => {
+                self.shared.today = today;
+                self.tell_all(&event, &mut effects);
+            }
             Event::Suspend => effects.push(Effect::Suspend),
             Event::Paste(_) => self.tell(self.stack.len() - 1, &event, &mut effects),
             Event::Summary(ref summary) => {
@@ -130,13 +132,9 @@ impl App {
                 }
                 self.tell_all(&event, &mut effects);
             }
-            Event::Recorded { .. } | Event::LabState { .. } => self.tell_all(&event, &mut effects),
+            Event::Recorded { .. } | Event::NotRecorded { .. } | Event::LabState { .. } | Event::Connections(_) => self.tell_all(&event, &mut effects),
         }
         effects
-    }
-
-    fn on_today(&mut self, today: Date) {
-        self.shared.today = today;
     }
 
     fn top(&mut self) -> &mut Entry {

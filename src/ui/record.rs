@@ -118,8 +118,10 @@ fn keep(data_dir: Result<PathBuf, String>, read_only: bool, today: Date, inbox: 
 fn perform(progress: &mut Progress, order: Order) -> Result<Option<Event>, ProgressError> {
     match order {
         Order::Record(attempt, today) => {
-            let card = progress.record(&attempt, today)?;
-            return Ok(Some(Event::Recorded { attempt: attempt.id, card }));
+            return Ok(Some(match progress.record(&attempt, today) {
+                Ok(card) => Event::Recorded { attempt: attempt.id, card },
+                Err(error) => Event::NotRecorded { attempt: attempt.id, why: error.to_string() },
+            }));
         }
         Order::Position(lesson, position, completed, now) => progress.save_position(&lesson, position, completed, now)?,
         Order::Goal(goal) => progress.reach_goal(&goal)?,

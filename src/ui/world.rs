@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::ZonedDateTime;
 use jiff::civil::Date;
 
+use super::connections;
 use super::event::{Effect, Event, NewAttempt};
 use super::record::{Order, Record};
 use crate::engine::{EngineError, Job, Model, Run, RunId, Update, Worker};
@@ -73,6 +74,7 @@ impl World {
                 self.shown = Instant::now();
                 return None;
             }
+            Effect::CountConnections => return Some(Event::Connections(connections::count())),
             Effect::SaveFile { name, text } => return Some(Event::Notice(save_file(&name, &text))),
             // Needs the terminal: done in the loop.
             Effect::Suspend => return None,

@@ -19,16 +19,11 @@ pub mod glossary;
 pub mod home;
 pub mod lab;
 pub mod last;
+mod lines;
 pub mod progress;
 pub mod quiz;
 pub mod reader;
 pub mod search;
-
-pub mod chat;
-pub mod lab;
-mod lines;
-pub mod progress;
-pub mod quiz;
 
 use std::sync::Arc;
 
@@ -260,6 +255,7 @@ impl Screen {
     pub fn on_leave(&mut self, shared: &Shared) -> Vec<Effect> {
         match self {
             Self::Reader(screen) => screen.on_leave(shared),
+            Self::Lab(screen) => screen.on_leave(shared),
             _ => Vec::new(),
         }
     }
