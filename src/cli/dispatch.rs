@@ -1,11 +1,17 @@
 //! CALL SITES, to be connected at the merge: one function each for what colleagues build.
 
 use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::args::{CheckArgs, DefineArgs, JsonArg, LessonArgs, QuizArgs, ReviewArgs, SearchArgs, TermsArgs};
 use super::environment::Globals;
-use super::failure::{Failure, NOT_FOUND};
+use super::failure::{DATA, Failure, NOT_FOUND, VERIFY};
 use super::out::Out;
+use super::session;
+use crate::content::Library;
+use crate::ui::{self, Setup};
+use crate::labs;
 
 fn not_built_yet() -> Result<(), Failure> {
     Err(Failure::new(NOT_FOUND, "not built yet"))
@@ -17,8 +23,33 @@ pub fn fast_define(_args: &[OsString]) -> Option<u8> {
 }
 
 /// `osai` on a terminal: the app (`ui::run`).
-pub fn app(_globals: &Globals) -> Result<(), Failure> {
-    not_built_yet()
+pub fn app(globals: &Globals) -> Result<(), Failure> {
+    let sentence = |failure: Failure| failure.message().map(String::from).unwrap_or_default();
+    let fixed = globals.clone();
+    let setup = Setup {
+        library: Arc::new(library(globals)?),
+        palette: globals.palette(),
+        data_dir: globals.paths.data_dir().map(Path::to_owned).map_err(sentence),
+        read_only: false,
+        model: session::find_model(globals),
+        start: None,
+        mouse: globals.env.wants_mouse,
+        clock: Arc::new(move || fixed.now()),
+    };
+    match ui::run(setup) {
+        Ok(0) => Ok(()),
+        Ok(code) => Err(Failure::silent(code)),
+        Err(error) => Err(Failure::new(DATA, format!("the terminal cannot be used: {error}"))),
+    }
+}
+
+/// The course, overlaid with the pack that was given.
+pub fn library(globals: &Globals) -> Result<Library, Failure> {
+    let Some(dir) = &globals.pack else { return Ok(Library::embedded()) };
+    Library::with_pack(dir, &labs::ids()).map_err(|faults| {
+        let all: Vec<String> = faults.iter().map(|fault| format!("{}:{}: {}", fault.path, fault.line, fault.kind)).collect();
+        Failure::new(VERIFY, format!("the pack has faults, `osai check DIR` shows them all: {}", all.join("; ")))
+    })
 }
 
 /// `osai define`.

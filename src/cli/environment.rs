@@ -37,6 +37,8 @@ pub struct Environment {
     pub colorterm: Option<String>,
     /// `COLORFGBG` names a light background.
     pub is_light: bool,
+    /// The mouse is wanted: `OSAI_MOUSE` is not `off`.
+    pub wants_mouse: bool,
     /// The locale (`LC_ALL`, `LC_CTYPE`, `LANG`) is UTF-8.
     pub is_utf8: bool,
 }
@@ -64,6 +66,7 @@ impl Environment {
             term: text("TERM"),
             colorterm: text("COLORTERM"),
             is_light: text("COLORFGBG").is_some_and(|both| matches!(both.rsplit(';').next(), Some("7" | "15"))),
+            wants_mouse: text("OSAI_MOUSE").as_deref() != Some("off"),
             is_utf8: locale.contains("utf-8") || locale.contains("utf8") || cfg!(windows),
         }
     }
