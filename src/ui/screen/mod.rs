@@ -18,6 +18,8 @@ pub mod lab;
 mod lines;
 pub mod progress;
 pub mod quiz;
+#[cfg(test)]
+mod stage;
 
 use std::sync::Arc;
 
