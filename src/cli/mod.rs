@@ -1,5 +1,10 @@
 //! Arguments in, text out.
 
+mod answer;
+pub mod dialogue;
+pub mod progress;
+pub mod quiz;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
