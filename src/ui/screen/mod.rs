@@ -24,6 +24,8 @@ pub mod progress;
 pub mod quiz;
 pub mod reader;
 pub mod search;
+#[cfg(test)]
+mod stage;
 
 use std::sync::Arc;
 
