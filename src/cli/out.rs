@@ -17,7 +17,8 @@ pub struct Out {
     to: BufWriter<StdoutLock<'static>>,
     /// Styles for [`Out::paint`].
     pub theme: Theme,
-    colored: bool,
+    /// Whether escape sequences for colour and weight are wanted.
+    pub colored: bool,
     /// Whether marks beyond ASCII (bars, dots) may be used for ornament.
     pub is_utf8: bool,
     /// Columns for lines that wrap.
