@@ -54,6 +54,11 @@ impl Failure {
         self.code
     }
 
+    /// The sentence as plain data, for others to show; empty if there is none.
+    pub fn sentence(&self) -> String {
+        self.message.clone().unwrap_or_default()
+    }
+
     /// The sentence, safe to print.
     pub fn message(&self) -> Option<SafeText> {
         self.message.clone().map(SafeText::line)
