@@ -211,6 +211,13 @@ pub struct RunStats {
 pub enum Update {
     /// The model is open.
     Ready(ModelInfo),
+    /// A long prompt is being read: `done` of `total` tokens so far.
+    Reading {
+        /// Tokens read.
+        done: usize,
+        /// Tokens of the prompt that are to be read.
+        total: usize,
+    },
     /// Answer to [`Job::Tokenize`].
     Tokens(Vec<TextToken>),
     /// Answer to [`Job::Next`].

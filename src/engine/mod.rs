@@ -4,13 +4,33 @@
 //! its own. `Job` and `Update` are plain serialisable data. Everything numeric is canonical: the same file, prompt
 //! and seed give the same bits on every instruction set and number of threads (see `kernels`).
 
+mod cache;
+mod config;
+mod decoder;
 mod error;
+pub mod gguf;
 mod job;
+mod kernels;
+mod model;
+mod probe;
+mod sampler;
+mod template;
+#[cfg(test)]
+mod tests;
+mod threads;
+mod tokenizer;
+mod weights;
 mod worker;
 
+pub use config::Config;
 pub use error::EngineError;
 pub use job::{
     Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
     TokenId, Update,
 };
+pub use kernels::Isa;
+pub use model::{Each, Model, Options};
+pub use probe::{Probe, Trace};
+pub use sampler::{Sampler, Share, distribution, softmax};
+pub use tokenizer::{TextStream, Tokenizer};
 pub use worker::{Run, Worker};

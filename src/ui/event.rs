@@ -29,6 +29,15 @@ pub enum Event {
         /// When it is asked again.
         card: Card,
     },
+    /// An answer could not be kept; the screen offers to try again with the same attempt.
+    NotRecorded {
+        /// The attempt's id.
+        attempt: String,
+        /// Why, one sentence.
+        why: String,
+    },
+    /// Network sockets that this process has open now; `None` where the system does not tell.
+    Connections(Option<usize>),
     /// A lab's kept state was read; `None` if there was none.
     LabState {
         /// The lab's key.
@@ -38,6 +47,10 @@ pub enum Event {
     },
     /// One line for the status row: what happened, what is safe, what to do.
     Notice(String),
+    /// The record cannot be kept (folder read-only, file damaged): why, and what to do. Said at home as long as it holds.
+    NotKept(String),
+    /// A signal asks to suspend to the shell.
+    Suspend,
     /// A signal asks to end; the exit code is 128 + its number.
     Signal(i32),
     /// The day has changed or become known.
@@ -73,6 +86,8 @@ pub enum Effect {
     Start(RunId, Job),
     /// Stop the run.
     Cancel,
+    /// A question has just been shown; the time to its answer counts from here.
+    Shown,
     /// Record an answer. The world adds the time.
     Record(Box<NewAttempt>),
     /// Keep the place in a lesson.
@@ -93,6 +108,8 @@ pub enum Effect {
         /// JSON.
         state: String,
     },
+    /// Count this process's network sockets (`ui::connections`); answered by [`Event::Connections`].
+    CountConnections,
     /// Read a lab's state; answered by [`Event::LabState`].
     LoadLab(String),
     /// Keep the last screen (JSON).

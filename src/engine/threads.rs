@@ -1,0 +1,203 @@
+//! A few threads that share the rows of one operation, thousands of times a second.
+//!
+//! A forward pass has some 200 operations of 20 to 300 µs; waking a sleeping thread costs as much. So a helper spins
+//! for a moment after each piece of work and only then sleeps; between jobs nothing spins and nothing wakes.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle, Thread};
+
+/// About 200 µs of looking before a helper sleeps.
+const SPINS: u32 = 4_000;
+
+/// Looks once more; gives the core away now and then, for a machine that has fewer cores free than we have threads.
+fn look_again(spins: u32) {
+    if spins.is_multiple_of(256) { thread::yield_now() } else { std::hint::spin_loop() }
+}
+
+/// A piece of work: called with the index of the part.
+type Task<'a> = &'a (dyn Fn(usize) + Sync);
+
+struct Shared {
+    /// Counts operations; a change tells helpers that `task` is new.
+    round: AtomicUsize,
+    /// Helpers that have not finished this round.
+    busy: AtomicUsize,
+    task: std::cell::UnsafeCell<Option<Task<'static>>>,
+    quit: AtomicBool,
+    panicked: AtomicBool,
+    asleep: Vec<AtomicBool>,
+}
+
+// SAFETY: `task` is written by the owner while no helper is busy and read by helpers after `round` has changed
+// (release / acquire); `Task` itself is `Sync`.
+unsafe impl Sync for Shared {}
+
+/// The helpers. Dropping it ends them.
+pub struct Threads {
+    shared: Arc<Shared>,
+    helpers: Vec<JoinHandle<()>>,
+    handles: Vec<Thread>,
+}
+
+impl std::fmt::Debug for Threads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Threads({})", self.count())
+    }
+}
+
+impl Threads {
+    /// `count` parts: this thread and `count - 1` helpers (fewer if the system refuses a thread).
+    pub fn new(count: usize) -> Self {
+        let helpers = count.clamp(1, 64) - 1;
+        let shared = Arc::new(Shared {
+            round: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            task: std::cell::UnsafeCell::new(None),
+            quit: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+            asleep: (0..helpers).map(|_| AtomicBool::new(false)).collect(),
+        });
+        let helpers: Vec<_> = (0..helpers)
+            .map_while(|i| {
+                let shared = shared.clone();
+                // Named as the model's, so that the panic hook leaves the screen alone.
+                thread::Builder::new().name("model".into()).spawn(move || help(&shared, i)).ok()
+            })
+            .collect();
+        let handles = helpers.iter().map(|h| h.thread().clone()).collect();
+        Self { shared, helpers, handles }
+    }
+
+    /// Number of parts.
+    pub fn count(&self) -> usize {
+        self.helpers.len() + 1
+    }
+
+    /// Calls `task(part)` for each part in `0..count()`, one of them here, and waits for all.
+    fn run(&mut self, task: &(dyn Fn(usize) + Sync)) {
+        if self.helpers.is_empty() {
+            task(0);
+            return;
+        }
+        // SAFETY: helpers use the reference only until `busy` is 0 again, which is awaited below, also when `task`
+        // panics here (the guard waits on unwinding).
+        let forever: Task<'static> = unsafe { std::mem::transmute::<Task<'_>, Task<'static>>(task) };
+        // SAFETY: no helper is busy.
+        unsafe { *self.shared.task.get() = Some(forever) };
+        self.shared.busy.store(self.helpers.len(), Ordering::Relaxed);
+        self.shared.round.fetch_add(1, Ordering::SeqCst);
+        for (asleep, handle) in self.shared.asleep.iter().zip(&self.handles) {
+            if asleep.load(Ordering::SeqCst) {
+                handle.unpark();
+            }
+        }
+        {
+            let _wait = Wait(&self.shared);
+            task(self.helpers.len());
+        }
+        assert!(!self.shared.panicked.swap(false, Ordering::Relaxed), "a helper thread panicked");
+    }
+
+    /// Splits `0..items` into one run of neighbours for each part and calls `work` with it.
+    pub fn split(&mut self, items: usize, work: impl Fn(Range<usize>) + Sync) {
+        let parts = self.count();
+        if items < 2 || parts == 1 {
+            work(0..items);
+            return;
+        }
+        self.run(&|part| work(items * part / parts..items * (part + 1) / parts));
+    }
+}
+
+struct Wait<'a>(&'a Shared);
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut spins = 0_u32;
+        while self.0.busy.load(Ordering::Acquire) > 0 {
+            spins = spins.wrapping_add(1);
+            look_again(spins);
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.quit.store(true, Ordering::SeqCst);
+        self.shared.round.fetch_add(1, Ordering::SeqCst);
+        for helper in self.helpers.drain(..) {
+            helper.thread().unpark();
+            // A helper that panicked has said so in `run`.
+            let _ = helper.join();
+        }
+    }
+}
+
+fn help(shared: &Shared, index: usize) {
+    let mut seen = 0;
+    loop {
+        let mut spins = 0;
+        while shared.round.load(Ordering::Acquire) == seen {
+            spins += 1;
+            if spins < SPINS {
+                look_again(spins);
+                continue;
+            }
+            shared.asleep[index].store(true, Ordering::SeqCst);
+            while shared.round.load(Ordering::SeqCst) == seen {
+                thread::park();
+            }
+            shared.asleep[index].store(false, Ordering::SeqCst);
+        }
+        seen = seen.wrapping_add(1);
+        if shared.quit.load(Ordering::SeqCst) {
+            return;
+        }
+        // SAFETY: set before `round` changed, not touched until `busy` is 0.
+        let task = unsafe { *shared.task.get() }.expect("set before the round began");
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(index)));
+        if done.is_err() {
+            shared.panicked.store(true, Ordering::Relaxed);
+        }
+        shared.busy.fetch_sub(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_done_once_in_every_round() {
+        for count in [1, 2, 3, 5] {
+            let mut threads = Threads::new(count);
+            for items in [0, 1, 2, 7, 100] {
+                let done: Vec<_> = (0..items).map(|_| AtomicUsize::new(0)).collect();
+                for _ in 0..200 {
+                    threads.split(items, |range| {
+                        range.for_each(|i| {
+                            done[i].fetch_add(1, Ordering::Relaxed);
+                        });
+                    });
+                }
+                assert!(done.iter().all(|n| n.load(Ordering::Relaxed) == 200), "{count} threads, {items} items");
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_helper_is_passed_on_and_the_threads_live() {
+        let mut threads = Threads::new(2);
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            threads.split(2, |range| assert!(range.start != 0, "the first part fails"));
+        }));
+        assert!(outcome.is_err());
+        let sum = AtomicUsize::new(0);
+        threads.split(10, |range| {
+            sum.fetch_add(range.len(), Ordering::Relaxed);
+        });
+        assert_eq!(sum.load(Ordering::Relaxed), 10);
+    }
+}
