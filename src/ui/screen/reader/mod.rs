@@ -404,7 +404,8 @@ impl ReaderScreen {
         if self.document.lesson.is_none() {
             return (self.document.title.clone(), "glossary".to_string());
         }
-        let sections: Vec<usize> = (0..self.page.headings.len()).filter(|i| self.page.headings[*i].level == 2).collect();
+        let headings = self.page.headings.iter().enumerate();
+        let sections: Vec<usize> = headings.filter(|(_, h)| h.level == 2 && h.line < self.end).map(|(i, _)| i).collect();
         let here = self.page.section_at(self.top + 1);
         let now = here.map_or(0, |here| sections.iter().filter(|s| **s <= here).count()).max(1);
         let position = self.position();
