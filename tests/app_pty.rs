@@ -51,7 +51,14 @@ impl App {
             }
         });
         let keys = pair.master.take_writer().unwrap();
-        Self { child, master: pair.master, keys, output, screen: vt100::Parser::new(cells(24), cells(80), 0), all: Vec::new() }
+        Self {
+            child,
+            master: pair.master,
+            keys,
+            output,
+            screen: vt100::Parser::new(cells(24), cells(80), 0),
+            all: Vec::new(),
+        }
     }
 
     /// Waits until the screen satisfies `wanted`.
@@ -101,8 +108,12 @@ impl App {
 
 /// Whether the output leaves the alternate screen, shows the cursor and ends mouse and paste reports, in the end.
 fn restored(output: &str) {
-    for (on, off) in [("\x1b[?1049h", "\x1b[?1049l"), ("\x1b[?25l", "\x1b[?25h"), ("\x1b[?1000h", "\x1b[?1000l"), ("\x1b[?2004h", "\x1b[?2004l")]
-    {
+    for (on, off) in [
+        ("\x1b[?1049h", "\x1b[?1049l"),
+        ("\x1b[?25l", "\x1b[?25h"),
+        ("\x1b[?1000h", "\x1b[?1000l"),
+        ("\x1b[?2004h", "\x1b[?2004l"),
+    ] {
         let (on_at, off_at) = (output.rfind(on), output.rfind(off));
         assert!(on_at.is_some() && on_at < off_at, "{on:?} at {on_at:?}, {off:?} at {off_at:?}");
     }
@@ -129,7 +140,9 @@ fn what_was_read_is_there_at_the_next_start() {
     app.see("Last time you stopped in");
     app.see("Continue");
     app.press("\r");
-    app.until("the place where reading stopped", |screen| screen.contains("esc back") && !screen.contains("After this lesson"));
+    app.until("the place where reading stopped", |screen| {
+        screen.contains("esc back") && !screen.contains("After this lesson")
+    });
     app.press("qq");
     assert_eq!(app.end().0, 0);
 }

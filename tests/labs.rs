@@ -116,7 +116,7 @@ fn every_lab_keeps_the_contract() {
                 assert_seeded(&lab.start(), "start");
                 assert_sound(&*lab, "opening");
                 assert!(!lab.title().is_empty() && !lab.goals().is_empty());
-                                // Each key the lab offers, an update after each: offered keys change as the lab moves on.
+                // Each key the lab offers, an update after each: offered keys change as the lab moves on.
                 for round in 0..12 {
                     let bindings = lab.bindings();
                     assert!(!bindings.is_empty(), "{}: no keys", entry.id);

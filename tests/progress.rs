@@ -523,7 +523,7 @@ fn child() {
         let attempt = Attempt {
             answered_at: now,
             answer: format!(r#"{{"blanks":["{}"]}}"#, "x".repeat(seq as usize * 37 % 3000)),
-            ..attempt(&id, &format!("p3/item-{}", seq % 11), seq % 3 > 0)
+            ..attempt(&id, &format!("p3/item-{}", seq % 11), !seq.is_multiple_of(3))
         };
         let recorded = progress.record(&attempt, DAY.saturating_add((seq as i64 / 3).days()));
         if recorded.is_ok() {
@@ -531,7 +531,7 @@ fn child() {
             acknowledge.write_all(format!("ack {id}\n").as_bytes()).unwrap();
         }
         // Other writes come between the answers.
-        let place = if seq % 4 == 0 { progress.save_position("p3", 0.5, false, now) } else { Ok(()) };
+        let place = if seq.is_multiple_of(4) { progress.save_position("p3", 0.5, false, now) } else { Ok(()) };
         if let Err(error) = recorded.map(drop).and(place) {
             acknowledge.write_all(format!("refused {error}\n").as_bytes()).unwrap();
             return;
@@ -562,7 +562,7 @@ fn number_from(variable: &str, otherwise: u32) -> u32 {
 
 /// A line for the person who runs the tests with `--nocapture`.
 fn report(line: &str) {
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    std::io::stdout().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Lets the other process run for a while that differs from round to round.

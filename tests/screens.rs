@@ -432,7 +432,9 @@ fn reading_is_kept_by_pages_and_on_leaving() {
     let saved = |stage: &mut Stage| -> Vec<(f64, bool)> {
         let effects = std::mem::take(&mut stage.effects);
         let kept = effects.into_iter().filter_map(|effect| match effect {
-            Effect::SavePosition { lesson, position, completed } if lesson == "fixture:x90" => Some((position, completed)),
+            Effect::SavePosition { lesson, position, completed } if lesson == "fixture:x90" => {
+                Some((position, completed))
+            }
             _ => None,
         });
         kept.collect()
@@ -514,7 +516,8 @@ fn t_goes_round_the_palettes_and_remembers() {
     stage = stage.keys("t");
     assert!(stage.shows("no colours"));
     let buffer = stage.buffer();
-    let coloured = |c: &ratatui::buffer::Cell| c.fg != ratatui::style::Color::Reset || c.bg != ratatui::style::Color::Reset;
+    let coloured =
+        |c: &ratatui::buffer::Cell| c.fg != ratatui::style::Color::Reset || c.bg != ratatui::style::Color::Reset;
     assert!(!buffer.content().iter().any(coloured));
 }
 

@@ -221,15 +221,16 @@ impl Tokens {
     }
 
     /// What the learner should read between text and pieces.
-    fn verdict(&self) -> Option<(String, bool)> {
+    fn verdict(&self, width: u16) -> Option<(String, bool)> {
         let guess = self.state.predicted.as_ref()?;
-        let is = guess.is?;
+        let is = guess.is.filter(|_| self.text.text() == guess.text)?;
         let off = guess.said.abs_diff(is);
         let close = is_close(guess.said, is);
         let mut text = format!("You said {}; it is {is}: ", guess.said);
         text.push_str(&match (off, close) {
             (0, _) => "exactly.".to_string(),
             (off, true) => format!("{off} off, close enough."),
+            (off, false) if width < 60 => format!("{off} off."),
             (off, false) => format!("{off} off. Within 10% (or 1) counts: enter predicts another text."),
         });
         if let Some(excuse) = guess.excuse.as_ref().filter(|_| self.state.predict.is_none()) {
@@ -238,9 +239,12 @@ impl Tokens {
         Some((text, close))
     }
 
-    fn numbers(&self) -> Option<String> {
+    fn numbers(&self, width: u16) -> Option<String> {
         let (text, tokens) = self.cut.as_ref()?;
         let characters = text.graphemes(true).count();
+        if width < 60 {
+            return Some(format!("{} · {}", count(tokens.len(), "token"), count(text.len(), "byte")));
+        }
         let ratio = if tokens.is_empty() { 0.0 } else { characters as f64 / tokens.len() as f64 };
         Some(format!(
             "{} · {} · {} · {ratio:.1} characters a token",
@@ -250,7 +254,7 @@ impl Tokens {
         ))
     }
 
-    fn budget_line(&self) -> Option<(String, bool)> {
+    fn budget_line(&self, width: u16) -> Option<(String, bool)> {
         let (text, tokens) = self.cut.as_ref()?;
         if !self.has_budget() {
             return None;
@@ -263,6 +267,7 @@ impl Tokens {
             over => format!("{over} too many"),
         });
         line.push_str(&match missing.is_empty() {
+            true if width < 60 => String::new(),
             true => format!("; says {}", listed(&self.params.keep)),
             false => format!("; still to say: {}", listed(&missing)),
         });
@@ -302,7 +307,7 @@ impl Tokens {
         let at = (label.len() as u16).min(area.width);
         let field = Rect { x: area.x + at, width: area.width - at, ..area };
         let (lines, _) = self.text.lines(field.width, theme.text, focused);
-        let rows = (lines.len() as u16).clamp(1, (area.height / 3).max(1));
+        let rows = (lines.len() as u16).clamp(1, (area.height / 4).max(1));
         self.text.draw(top(field, rows), buf, theme.text, focused);
         below(area, rows)
     }
@@ -495,7 +500,7 @@ impl Lab for Tokens {
             return;
         }
         let mut rest = below(self.draw_field(area, buf, theme), 1);
-        if let Some((verdict, close)) = self.verdict() {
+        if let Some((verdict, close)) = self.verdict(area.width) {
             let style = if close { theme.good } else { theme.warn };
             rest = below(rest, draw_lines(&wrap(&verdict, area.width, style), rest, buf));
         }
@@ -503,8 +508,8 @@ impl Lab for Tokens {
             rest = below(rest, draw_lines(&wrap(trouble, area.width, theme.warn), rest, buf));
         }
         let Some((_, tokens)) = &self.cut else { return };
-        let mut lines = wrap(&self.numbers().unwrap_or_default(), area.width, theme.strong);
-        if let Some((budget, kept)) = self.budget_line() {
+        let mut lines = wrap(&self.numbers(area.width).unwrap_or_default(), area.width, theme.strong);
+        if let Some((budget, kept)) = self.budget_line(area.width) {
             lines.extend(wrap(&budget, area.width, if kept { theme.good } else { theme.text }));
         }
         rest = below(rest, draw_lines(&lines, rest, buf));
@@ -521,10 +526,10 @@ impl Lab for Tokens {
         }
         match self.focus {
             Focus::Text => {
-                lines.extend(self.verdict().map(|v| v.0));
+                lines.extend(self.verdict(u16::MAX).map(|v| v.0));
                 lines.extend(self.trouble.clone().map(|t| SafeText::new(t).into_string()));
-                lines.extend(self.numbers());
-                lines.extend(self.budget_line().map(|b| b.0));
+                lines.extend(self.numbers(u16::MAX));
+                lines.extend(self.budget_line(u16::MAX).map(|b| b.0));
                 let tokens = self.cut.as_ref().map(|c| c.1.as_slice()).unwrap_or_default();
                 lines.push("    id  piece          bytes".into());
                 lines.extend(tokens.iter().map(Self::table_line));
@@ -541,11 +546,12 @@ impl Lab for Tokens {
 /// Ids, pieces and bytes in as many columns as fit.
 fn draw_table(tokens: &[TextToken], area: Rect, buf: &mut Buffer, theme: &Theme) {
     const COLUMN: u16 = 38;
-    if area.height < 2 {
+    if area.height < 3 {
         return;
     }
     let columns = (area.width / COLUMN).max(1);
-    let rows = area.height - 1;
+    let fits = usize::from(columns * (area.height - 1)) >= tokens.len();
+    let rows = area.height - if fits { 1 } else { 2 };
     for column in 0..columns {
         let first = usize::from(column * rows);
         if first >= tokens.len() {
@@ -565,11 +571,8 @@ fn draw_table(tokens: &[TextToken], area: Rect, buf: &mut Buffer, theme: &Theme)
             .collect();
         draw_lines(&lines, Rect { x, y: area.y + 1, width, height: rows }, buf);
     }
-    let shown = usize::from(columns * rows);
-    if tokens.len() > shown {
-        let more = format!("{} more", count(tokens.len() - shown, "token"));
-        let last = Rect { y: area.y + area.height - 1, height: 1, ..area };
-        let at = last.width.saturating_sub(more.width() as u16);
-        draw_lines(&[Line::styled(more, theme.quiet)], Rect { x: last.x + at, width: last.width - at, ..last }, buf);
+    if !fits {
+        let more = format!("{} more", count(tokens.len().saturating_sub(usize::from(columns * rows)), "token"));
+        draw_lines(&[Line::styled(more, theme.quiet)], below(area, area.height - 1), buf);
     }
 }

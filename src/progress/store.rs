@@ -179,7 +179,7 @@ pub fn fault(path: &Path, error: &rusqlite::Error) -> ProgressError {
             why: format!("`{}` can only be read here; give a writable folder with --data-dir DIR", path.display()),
         },
         ErrorCode::DiskFull => not_saved("the disk is full; make room (1 MB is enough) and answer again"),
-        ErrorCode::SystemIoFailure => not_saved(&format!("the disk failed ({error}); copy your data to another one")),
+        ErrorCode::SystemIoFailure => not_saved(&format!("the disk failed or your quota is used up ({error})")),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
             not_saved("another program holds the file; close it and answer again")
         }

@@ -5,6 +5,7 @@
 //! With `questions` the learner predicts, asks, and marks what was answered wrong; the program knows the facts. With
 //! a `prompt` the learner compares seeds.
 
+mod questions;
 mod take;
 mod view;
 
@@ -13,7 +14,8 @@ use ratatui::layout::Rect;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::take::{Drawn, Kept, Take, holds, parting};
+use self::questions::{Asked, Progress, Question};
+use self::take::{Drawn, Kept, Take, parting};
 use super::{Edit, Goal, Input, Key, KeyHelp, KeyPress, Lab, Reaction, letter, named, read};
 use crate::engine::{ChatMessage, Job, Prompt, Role, SamplingParams, Stop, Update};
 use crate::theme::Theme;
@@ -70,66 +72,6 @@ impl Default for Params {
             seed: 1,
             recorded: false,
         }
-    }
-}
-
-/// A question, alone or with what a right answer must say.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum Asked {
-    Plain(String),
-    WithFact {
-        ask: String,
-        #[serde(default)]
-        fact: Facts,
-    },
-}
-
-/// Words that must all occur; each may have alternatives, `8|eight`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum Facts {
-    One(String),
-    All(Vec<String>),
-}
-
-impl Default for Facts {
-    fn default() -> Self {
-        Self::All(vec![])
-    }
-}
-
-/// A question with what became of it.
-#[derive(Debug)]
-struct Question {
-    ask: String,
-    facts: Vec<String>,
-    kept: Progress,
-    take: Take,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Progress {
-    ask: String,
-    /// Whether the learner thinks that the answer will be right.
-    guess: Option<bool>,
-    answer: Option<Kept>,
-    /// Marked as wrong.
-    marked: bool,
-}
-
-impl Question {
-    /// Whether the answer says what it must; `None` without an answer or without facts.
-    fn is_right(&self) -> Option<bool> {
-        let answer = self.kept.answer.as_ref()?;
-        (!self.facts.is_empty()).then(|| self.facts.iter().all(|fact| holds(&answer.text, fact)))
-    }
-
-    /// Facts that the answer lacks.
-    fn lacks(&self) -> Vec<&str> {
-        let text = self.kept.answer.as_ref().map_or("", |a| a.text.as_str());
-        self.facts.iter().map(String::as_str).filter(|fact| !holds(text, fact)).collect()
     }
 }
 
@@ -197,20 +139,7 @@ struct Generate {
 pub fn open(params: &str, state: Option<&str>) -> Box<dyn Lab> {
     let params: Params = read(params);
     let mut state: State = state.map(read).unwrap_or_default();
-    let kept = std::mem::take(&mut state.questions);
-    let mut kept: Vec<Option<Progress>> = kept.into_iter().map(Some).collect();
-    let questions = params.questions.iter().map(|asked| {
-        let (ask, facts) = match asked {
-            Asked::Plain(ask) => (ask.clone(), vec![]),
-            Asked::WithFact { ask, fact: Facts::One(fact) } => (ask.clone(), vec![fact.clone()]),
-            Asked::WithFact { ask, fact: Facts::All(facts) } => (ask.clone(), facts.clone()),
-        };
-        // A question that the lesson has changed since starts anew.
-        let before = kept.iter_mut().find(|k| k.as_ref().is_some_and(|k| k.ask == ask)).and_then(Option::take);
-        let kept = before.unwrap_or(Progress { ask: ask.clone(), ..Progress::default() });
-        Question { ask, facts, kept, take: Take::default() }
-    });
-    let questions: Vec<Question> = questions.collect();
+    let questions = questions::all(&params.questions, std::mem::take(&mut state.questions));
     let prompt = state.prompt.clone().unwrap_or_else(|| params.prompt.clone());
     Box::new(Generate {
         selected: questions.iter().position(|q| q.kept.answer.is_none()).unwrap_or(0),

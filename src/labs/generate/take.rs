@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::engine::{Candidate, RunStats, Stop, TokenId};
-use crate::labs::widgets::quoted;
+use crate::labs::widgets::{count, quoted};
 use crate::text::SafeText;
 use crate::theme::Theme;
 
@@ -67,7 +67,7 @@ impl Take {
     /// What the run took, in one line.
     pub fn numbers(&self) -> String {
         let Some(stats) = &self.stats else {
-            return format!("{} tokens so far · s stops", self.tokens.len());
+            return format!("{} so far · s stops", count(self.tokens.len(), "token"));
         };
         let end = match stats.stop {
             Stop::Stop => "the model ended its text",
@@ -80,8 +80,10 @@ impl Take {
             String::new()
         };
         format!(
-            "{} tokens{speed} · first after {:.0} ms · seed {} · {end}",
-            stats.new_tokens, stats.time_to_first_token_ms, stats.seed
+            "{}{speed} · first after {:.0} ms · seed {} · {end}",
+            count(stats.new_tokens, "token"),
+            stats.time_to_first_token_ms,
+            stats.seed
         )
     }
 }

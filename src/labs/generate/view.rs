@@ -5,8 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::questions::Question;
 use super::take::Drawn;
-use super::{Checked, Generate, Question, Stage};
+use super::{Checked, Generate, Stage};
 use crate::labs::widgets::{below, draw_lines, flow, top, wrap};
 use crate::text::SafeText;
 use crate::theme::Theme;
@@ -18,7 +19,7 @@ words says little about whether they are true. The draws come from a random numb
 so the same seed, prompt, settings and file give the same text. At temperature 0 the likeliest token is always taken, \
 and the seed changes nothing. Everything here happens in this program: the model is a file on this machine.";
 
-const LEGEND: &str = "underlined: drawn at less than 50%; bold underlined: less than 10%; ←→ looks at a token";
+const LEGEND: &str = "underlined: under 50%; bold and underlined: under 10%; ←→ looks at a token";
 
 impl Generate {
     /// The answer as styled runs, the token looked at reversed.

@@ -7,7 +7,8 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::draws::DRAWS;
-use super::{NextToken, Slider, Stage, Survivors, TEMPERATURES, TOP_KS};
+use super::settings::{Settings, Slider, TEMPERATURES, TOP_KS};
+use super::{NextToken, Stage, Survivors};
 use crate::engine::TextToken;
 use crate::labs::widgets::{bar, below, count, draw_lines, fit, quoted, thousands, top, wrap};
 use crate::text::SafeText;
@@ -47,7 +48,7 @@ impl NextToken {
     }
 
     /// The settings of which the bars are drawn.
-    fn shown_settings(&self) -> super::Settings {
+    fn shown_settings(&self) -> Settings {
         if matches!(self.stage, Stage::Plan | Stage::Count) { self.before } else { self.settings }
     }
 
@@ -67,7 +68,9 @@ impl NextToken {
                     let drawn = draws.counts.iter().find(|c| c.0 == id).map_or(0, |c| c.1);
                     format!("{drawn}×, {:.1} expected", share / kept_mass * DRAWS as f64)
                 }
-                None if kept => format!("kept, {:.1}%", share / kept_mass * 100.0),
+                // After the cut the survivors share 100% again.
+                None if kept && kept_mass < 0.999 => format!("kept, now {:.1}%", share / kept_mass * 100.0),
+                None if kept => "kept".to_string(),
                 _ => self.cut_by(rank).to_string(),
             };
             let token = self.token(id).map_or_else(|| format!("token {id}"), quoted);
@@ -192,6 +195,20 @@ impl NextToken {
     }
 }
 
+impl NextToken {
+    /// The slider at hand, and the values of the others.
+    fn narrow_sliders(&self, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+        let others = Slider::ALL.into_iter().filter(|s| *s != self.slider).map(|s| {
+            let (name, value, _) = self.slider(s);
+            format!("{name} {value}")
+        });
+        let others = others.collect::<Vec<_>>().join(" · ");
+        let mut lines = vec![Line::from(self.slider_spans(self.slider, theme))];
+        lines.extend(wrap(&others, width, theme.quiet));
+        lines
+    }
+}
+
 /// Draws the lab.
 pub(super) fn draw(lab: &NextToken, area: Rect, buf: &mut Buffer, theme: &Theme) {
     if lab.explain {
@@ -234,7 +251,9 @@ pub(super) fn draw(lab: &NextToken, area: Rect, buf: &mut Buffer, theme: &Theme)
             draw_bench(lab, rest, buf, theme);
         }
         Stage::Live => {
-            if let Some((text, close)) = lab.share_verdict() {
+            // The verdict is read once; then the room belongs to the bars.
+            let moved_on = lab.shown.len() > 1 || lab.draws.is_some();
+            if let Some((text, close)) = lab.share_verdict().filter(|_| !moved_on) {
                 let style = if close { theme.good } else { theme.warn };
                 rest = below(rest, draw_lines(&wrap(&text, area.width, style), rest, buf));
             }
@@ -261,7 +280,7 @@ fn draw_question(lab: &NextToken, ask: &str, hint: &str, area: Rect, buf: &mut B
     draw_lines(&[Line::styled(label, theme.quiet)], row, buf);
     let at = (label.len() as u16).min(row.width);
     lab.typed.draw(Rect { x: row.x + at, width: row.width - at, ..row }, buf, theme.text, true);
-    draw_lines(&wrap(hint, area.width, theme.quiet), below(area, used + 1), buf);
+    draw_lines(&wrap(hint, area.width, theme.quiet), below(area, used + 1 + u16::from(area.height > 8)), buf);
 }
 
 /// Bars above, outcome and settings below.
@@ -278,8 +297,10 @@ fn draw_bench(lab: &NextToken, area: Rect, buf: &mut Buffer, theme: &Theme) {
         };
         foot.extend(wrap(&text, area.width, style));
     }
-    let per_row = if area.width >= 68 { 2 } else { 1 };
-    for pair in Slider::ALL.chunks(per_row) {
+    if area.width < 68 {
+        foot.extend(lab.narrow_sliders(area.width, theme));
+    }
+    for pair in Slider::ALL.chunks(2).filter(|_| area.width >= 68) {
         let mut spans = vec![];
         for slider in pair {
             let part = lab.slider_spans(*slider, theme);

@@ -77,7 +77,8 @@ impl LabScreen {
     /// # Errors
     /// There is no such lab.
     pub fn new(id: &str, lesson: Option<String>, params: &str, shared: &Shared) -> Result<Self, String> {
-        let entry = labs::find(id).ok_or_else(|| format!("there is no lab `{id}`; there are {}", labs::ids().join(", ")))?;
+        let entry =
+            labs::find(id).ok_or_else(|| format!("there is no lab `{id}`; there are {}", labs::ids().join(", ")))?;
         let key = record_key(entry.id, lesson.as_deref(), shared);
         let told = shared.summary.goals.iter().filter(|g| g.lab == key).map(|g| g.goal.clone()).collect();
         let phase = match &shared.model {
@@ -365,7 +366,8 @@ impl LabScreen {
         let head = format!("Goal {} of {}: ", at + 1, goals.len());
         let text = SafeText::line(goals[at].text.as_str()).into_string();
         // On a small screen a goal has one row.
-        let text = if area.height < 14 { draw::cut(&text, usize::from(area.width).saturating_sub(head.len())) } else { text };
+        let text =
+            if area.height < 14 { draw::cut(&text, usize::from(area.width).saturating_sub(head.len())) } else { text };
         foot.hang(&head, &text, shared.theme.text);
     }
 
@@ -419,3 +421,6 @@ fn all(mut outcomes: Vec<Outcome>) -> Outcome {
         _ => Outcome::All(outcomes),
     }
 }
+
+#[cfg(test)]
+mod tests;

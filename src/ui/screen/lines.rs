@@ -47,8 +47,7 @@ impl Lines {
 
     /// Text whose wrapped lines stand under its own beginning, behind `head`.
     pub fn hang(&mut self, head: &str, text: &str, style: Style) {
-        let pieces: Vec<Piece> =
-            SafeText::new(text).as_str().split('\n').map(|line| Piece::new(line, style)).collect();
+        let pieces: Vec<Piece> = SafeText::new(text).as_str().split('\n').map(|line| Piece::new(line, style)).collect();
         for (i, piece) in pieces.into_iter().enumerate() {
             let spaces = " ".repeat(draw::width(head));
             self.pieces(&Piece::new(if i == 0 { head } else { &spaces }, style), vec![piece]);

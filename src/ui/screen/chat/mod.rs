@@ -11,6 +11,7 @@ use ratatui::layout::Rect;
 use super::lines::Lines;
 use super::{ModelState, Outcome, Shared};
 use crate::engine::{ChatMessage, EngineError, Job, Prompt, Role, SamplingParams, Stop, Update};
+use crate::labs::widgets::count;
 use crate::labs::{Edit, Input, Key, KeyHelp, KeyPress};
 use crate::ui::event::{Effect, Event, Mouse, MouseAction};
 
@@ -401,7 +402,7 @@ impl ChatScreen {
                 if stats.tokens_per_second > 0.0 {
                     notes.push(format!("{:.1} tokens/s", stats.tokens_per_second));
                 }
-                notes.push(format!("{} tokens", stats.new_tokens));
+                notes.push(count(stats.new_tokens, "token"));
                 notes.push(format!("seed {}", stats.seed));
                 match stats.stop {
                     Stop::Stop => {}

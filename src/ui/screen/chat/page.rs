@@ -6,7 +6,7 @@ use ratatui::style::Style;
 
 use super::{ChatScreen, Focus, Run, Setting};
 use crate::engine::Role;
-use crate::labs::widgets::{draw_lines, thousands};
+use crate::labs::widgets::{count, draw_lines, thousands};
 use crate::ui::prose::Piece;
 use crate::ui::screen::lines::{Lines, column};
 use crate::ui::screen::{ModelState, Shared};
@@ -109,7 +109,7 @@ fn status_line(chat: &ChatScreen, shared: &Shared) -> (String, String) {
         Run::Idle => String::new(),
         Run::Loading if matches!(shared.model, ModelState::Ready(_)) => "the model reads · esc stops".into(),
         Run::Loading => "loading the model · esc stops".into(),
-        Run::Speaking(tokens) => format!("{tokens} tokens so far · esc stops"),
+        Run::Speaking(tokens) => format!("{} so far · esc stops", count(tokens, "token")),
     };
     let right = match (chat.used, limit(shared)) {
         (0, None) => String::new(),

@@ -87,7 +87,11 @@ impl Form {
         let help = |keys, what, press| KeyHelp { keys, what, press };
         match self {
             Self::Choices { several: false, .. } => {
-                vec![help("a b c", "choose", KeyPress::char('a')), help("↑↓", "move", KeyPress::plain(Key::Down)), enter]
+                vec![
+                    help("a b c", "choose", KeyPress::char('a')),
+                    help("↑↓", "move", KeyPress::plain(Key::Down)),
+                    enter,
+                ]
             }
             Self::Choices { .. } => vec![
                 help("a b c", "mark", KeyPress::char('a')),
@@ -114,7 +118,8 @@ impl Form {
 
     /// Takes a key.
     pub fn on_key(&mut self, key: KeyPress) -> Given {
-        if key.key == Key::Enter && !matches!(self, Self::Choices { .. } | Self::TrueFalse { .. } | Self::Cloze { .. }) {
+        if key.key == Key::Enter && !matches!(self, Self::Choices { .. } | Self::TrueFalse { .. } | Self::Cloze { .. })
+        {
             return Given::Done;
         }
         match self {
@@ -265,9 +270,9 @@ fn number(text: &str) -> Option<f64> {
 /// `49,152`: one to three digits that do not begin with 0, a comma, exactly three digits.
 fn is_thousands(text: &str) -> bool {
     let digits = text.trim_start_matches(['-', '+']);
-    digits.split_once(',').is_some_and(|(head, tail)| {
-        tail.len() == 3 && (1..=3).contains(&head.len()) && !head.starts_with('0')
-    })
+    digits
+        .split_once(',')
+        .is_some_and(|(head, tail)| tail.len() == 3 && (1..=3).contains(&head.len()) && !head.starts_with('0'))
 }
 
 /// Fisher and Yates, with a named generator.

@@ -112,9 +112,16 @@ impl Page {
 
     /// The choices or fields; with the verdict, what was right and what the learner said.
     fn form(&mut self, item: &Item, form: &Form, told: Option<(&Answer, &Verdict)>, width: u16, theme: &Theme) {
-        let you = item.result.as_ref().and_then(|r| r.confidence).map_or("you".to_string(), |c| format!("you, {}", sure_word(c)));
+        let you = item
+            .result
+            .as_ref()
+            .and_then(|r| r.confidence)
+            .map_or("you".to_string(), |c| format!("you, {}", sure_word(c)));
         match (form, &item.question.kind) {
-            (Form::Choices { order, cursor, picked, several }, QuestionKind::Single(choices) | QuestionKind::Multiple(choices)) => {
+            (
+                Form::Choices { order, cursor, picked, several },
+                QuestionKind::Single(choices) | QuestionKind::Multiple(choices),
+            ) => {
                 if *several {
                     self.lines.text("Any number may be right.", theme.quiet);
                 }
@@ -131,7 +138,11 @@ impl Page {
                         (None, true) => format!("{} [{}]", letter(line), if picked[choice] { "x" } else { " " }),
                         _ => letter(line),
                     };
-                    let mark = if told.is_none() && *several { if line == *cursor { Mark::Chosen } else { Mark::None } } else { mark };
+                    let mark = if told.is_none() && *several {
+                        if line == *cursor { Mark::Chosen } else { Mark::None }
+                    } else {
+                        mark
+                    };
                     self.spot((line, *cursor), mark, &letter, text, note, theme);
                 }
             }
@@ -169,7 +180,11 @@ impl Page {
                     None => self.field("   Your number  ", input, true, unit, width, theme),
                     Some((_, verdict)) => {
                         let (sign, style) = if verdict.right { ("✓", theme.good) } else { ("✗", theme.warn) };
-                        self.lines.hang(&format!(" {sign}  "), &format!("{} {unit}   {you}", input.text().trim()), style);
+                        self.lines.hang(
+                            &format!(" {sign}  "),
+                            &format!("{} {unit}   {you}", input.text().trim()),
+                            style,
+                        );
                         if !verdict.right {
                             self.lines.hang(" ✓  ", &verdict.right_answer, theme.good);
                         }
@@ -337,7 +352,10 @@ fn letter_of(what: &str, item: &Item, form: &Form, answer: &Answer) -> String {
     };
     let is_it = |choice: &Choice| choice.id == what || Inline::plain(&choice.text) == what;
     let line = order.iter().position(|i| choices.get(*i).is_some_and(is_it));
-    line.map_or_else(|| format!("{}: ", draw::cut(SafeText::line(what).as_str(), 24)), |line| format!("{}: ", letter(line)))
+    line.map_or_else(
+        || format!("{}: ", draw::cut(SafeText::line(what).as_str(), 24)),
+        |line| format!("{}: ", letter(line)),
+    )
 }
 
 fn one_line(question: &Question) -> String {

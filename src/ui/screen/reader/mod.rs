@@ -61,17 +61,42 @@ const TABLE: &[Binding<Act>] = &[
     Binding { presses: &[KeyPress::char('z')], keys: "z", what: "quiz", action: Act::Quiz },
     Binding { presses: &[KeyPress::char('n')], keys: "n", what: "next match", action: Act::FindNext },
     Binding { presses: &[KeyPress::char('N')], keys: "N", what: "match before", action: Act::FindPrevious },
-    Binding { presses: &[KeyPress::char('j'), KeyPress::plain(Key::Down)], keys: "j ↓", what: "a line down", action: Act::Down },
-    Binding { presses: &[KeyPress::char('k'), KeyPress::plain(Key::Up)], keys: "k ↑", what: "a line up", action: Act::Up },
+    Binding {
+        presses: &[KeyPress::char('j'), KeyPress::plain(Key::Down)],
+        keys: "j ↓",
+        what: "a line down",
+        action: Act::Down,
+    },
+    Binding {
+        presses: &[KeyPress::char('k'), KeyPress::plain(Key::Up)],
+        keys: "k ↑",
+        what: "a line up",
+        action: Act::Up,
+    },
     Binding {
         presses: &[KeyPress::char('b'), KeyPress::plain(Key::PageUp), KeyPress::ctrl('b')],
         keys: "b PgUp",
         what: "a page back",
         action: Act::PageUp,
     },
-    Binding { presses: &[KeyPress::char('g'), KeyPress::plain(Key::Home)], keys: "g", what: "to the top", action: Act::Top },
-    Binding { presses: &[KeyPress::char('G'), KeyPress::plain(Key::End)], keys: "G", what: "to the end", action: Act::End },
-    Binding { presses: &[KeyPress::plain(Key::BackTab)], keys: "shift-tab", what: "link before", action: Act::PreviousLink },
+    Binding {
+        presses: &[KeyPress::char('g'), KeyPress::plain(Key::Home)],
+        keys: "g",
+        what: "to the top",
+        action: Act::Top,
+    },
+    Binding {
+        presses: &[KeyPress::char('G'), KeyPress::plain(Key::End)],
+        keys: "G",
+        what: "to the end",
+        action: Act::End,
+    },
+    Binding {
+        presses: &[KeyPress::plain(Key::BackTab)],
+        keys: "shift-tab",
+        what: "link before",
+        action: Act::PreviousLink,
+    },
     Binding { presses: &[KeyPress::plain(Key::Backspace)], keys: "backspace", what: "back", action: Act::Back },
 ];
 
@@ -332,7 +357,8 @@ impl ReaderScreen {
 
     fn search(&mut self, needle: &str) -> Outcome {
         self.matches = prose::find(&self.page, needle);
-        self.match_at = self.matches.iter().position(|m| m.line() >= self.top).or((!self.matches.is_empty()).then_some(0));
+        self.match_at =
+            self.matches.iter().position(|m| m.line() >= self.top).or((!self.matches.is_empty()).then_some(0));
         self.show_match()
     }
 
@@ -405,7 +431,8 @@ impl ReaderScreen {
             return (self.document.title.clone(), "glossary".to_string());
         }
         let headings = self.page.headings.iter().enumerate();
-        let sections: Vec<usize> = headings.filter(|(_, h)| h.level == 2 && h.line < self.end).map(|(i, _)| i).collect();
+        let sections: Vec<usize> =
+            headings.filter(|(_, h)| h.level == 2 && h.line < self.end).map(|(i, _)| i).collect();
         let here = self.page.section_at(self.top + 1);
         let now = here.map_or(0, |here| sections.iter().filter(|s| **s <= here).count()).max(1);
         let position = self.position();
