@@ -91,7 +91,8 @@ impl Paths {
     /// From the environment and `--data-dir`.
     pub fn new(env: &Environment, data_dir: Option<&Path>) -> Self {
         let chosen = data_dir.map(Path::to_owned).or_else(|| env.osai_data_dir.clone());
-        let data_dir = chosen.or_else(|| default_data_dir(env)).map(|dir| match &env.working_dir {
+        let usual = default_data_dir(env);
+        let data_dir = chosen.or_else(|| usual.clone()).map(|dir| match &env.working_dir {
             Some(working) if dir.is_relative() => working.join(dir),
             _ => dir,
         });
@@ -99,6 +100,8 @@ impl Paths {
         folders.extend(env.osai_model_dir.clone());
         folders.extend(env.program_dir.as_ref().map(|dir| dir.join("models")));
         folders.extend(data_dir.as_deref().map(models::store));
+        // A record kept elsewhere (on a stick, in a test) does not hide the model that is installed for this user.
+        folders.extend(usual.as_deref().map(models::store));
         let shared = ["/usr/local/share", "/usr/share"].map(PathBuf::from);
         folders.extend(env.xdg_data_dirs.iter().chain(&shared).map(|dir| dir.join("osai").join("models")));
         let mut unique = Vec::new();
@@ -242,6 +245,7 @@ mod tests {
             "/mine",
             "/opt/osai/models",
             "/d/models",
+            "/home/ada/.local/share/osai/models",
             "/snap/share/osai/models",
             "/usr/share/osai/models",
             "/usr/local/share/osai/models",

@@ -128,6 +128,8 @@ pub struct Glossary {
 
 /// Near misses shown.
 const NEAR: usize = 3;
+/// The rank of a name that is not near at all.
+const FAR: usize = usize::MAX;
 
 impl Glossary {
     /// The terms of osai itself. Nothing but the index is touched: the fast way for one look-up.
@@ -196,18 +198,22 @@ impl Glossary {
     }
 
     /// The nearest terms over all their names. One wrong letter comes first, then names that begin with the query or
-    /// lie two edits away, then names that contain it (or that it contains).
+    /// lie two edits away, then names that contain it (or that it contains). Where something is near, the list is filled
+    /// up to three with the names that need the fewest edits; where nothing is, it is empty.
     fn near(&self, folded: &str) -> Vec<usize> {
         let length = folded.chars().count();
         let mut best: Vec<(usize, usize, usize)> = Vec::new();
         for (name, term) in self.index.names() {
-            let Some((rank, rest)) = nearness(folded, length, name) else { continue };
+            let (rank, rest) = nearness(folded, length, name).unwrap_or_else(|| (FAR, distance(folded, name)));
             match best.iter_mut().find(|(_, _, known)| *known == term) {
                 Some(known) => *known = (*known).min((rank, rest, term)),
                 None => best.push((rank, rest, term)),
             }
         }
         best.sort_unstable();
+        if best.first().is_none_or(|(rank, ..)| *rank == FAR) {
+            return vec![];
+        }
         best.into_iter().take(NEAR).map(|(_, _, term)| term).collect()
     }
 
