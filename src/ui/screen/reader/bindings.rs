@@ -78,6 +78,10 @@ pub(super) const TABLE: &[Binding<Act>] = &[
     Binding { presses: &[KeyPress::plain(Key::Backspace)], keys: "backspace", what: "back", action: Act::Back },
 ];
 
+/// While matches are marked, esc first puts the marks away.
+pub(super) const FORGET_KEY: KeyHelp =
+    KeyHelp { keys: "esc", what: "forget the matches", press: KeyPress::plain(Key::Esc) };
+/// While a search is typed.
 pub(super) const FIND_KEYS: [KeyHelp; 2] = [
     KeyHelp { keys: "enter", what: "keep the matches", press: KeyPress::plain(Key::Enter) },
     KeyHelp { keys: "esc", what: "forget them", press: KeyPress::plain(Key::Esc) },

@@ -9,7 +9,7 @@ mod view;
 
 pub use document::term_blocks;
 
-use self::bindings::{Act, CONTENTS_KEYS, FIND_KEYS, TABLE, TERM_KEYS};
+use self::bindings::{Act, CONTENTS_KEYS, FIND_KEYS, FORGET_KEY, TABLE, TERM_KEYS};
 use self::document::{Document, LaidOut, TermNote};
 use super::{Outcome, Route, Shared};
 use crate::content::LinkTarget;
@@ -140,6 +140,10 @@ impl ReaderScreen {
         self.page.lines.len().saturating_sub(self.height())
     }
 
+    fn is_in_view(&self, line: usize) -> bool {
+        (self.top..self.top + self.height()).contains(&line)
+    }
+
     /// The first line in view when the text is read to its end.
     fn end_top(&self) -> usize {
         self.end.saturating_sub(self.height())
@@ -167,7 +171,7 @@ impl ReaderScreen {
         self.top = top.min(self.last_top());
         if let Some(focus) = self.focus {
             let line = self.page.links.get(focus).map_or(0, |link| link.line);
-            if !(self.top..self.top + self.height()).contains(&line) {
+            if !self.is_in_view(line) {
                 self.set_focus(None);
             }
         }
@@ -191,7 +195,12 @@ impl ReaderScreen {
                 let next = links.iter().position(|link| ahead(&link.target) && link.line >= self.top);
                 next.or_else(|| links.iter().position(|link| link.line >= self.top))
             }
-            (None, true) => links.iter().position(|link| link.line >= self.top),
+            (None, true) => {
+                // After a search the reader looks at the match.
+                let found = self.match_at.and_then(|at| self.matches.get(at)).map(Match::line);
+                let from = found.filter(|line| self.is_in_view(*line)).unwrap_or(self.top);
+                links.iter().position(|link| link.line >= from)
+            }
             (None, false) => links.iter().rposition(|link| link.line < self.top + self.height()),
         };
         let Some(next) = next else { return Outcome::Handled };
@@ -202,7 +211,7 @@ impl ReaderScreen {
         {
             self.note = TermNote::new(id, shared).map(Box::new);
         }
-        if (self.top..self.top + self.height()).contains(&line) {
+        if self.is_in_view(line) {
             return Outcome::Handled;
         }
         let third = self.height() / 3;
@@ -278,7 +287,7 @@ impl ReaderScreen {
     fn show_match(&mut self) -> Outcome {
         let Some(found) = self.match_at.and_then(|at| self.matches.get(at)) else { return Outcome::Handled };
         let line = found.line();
-        if (self.top..self.top + self.height()).contains(&line) {
+        if self.is_in_view(line) {
             return Outcome::Handled;
         }
         let third = self.height() / 3;
@@ -372,6 +381,7 @@ impl ReaderScreen {
                     _ => true,
                 })
                 .map(Binding::help)
+                .chain((!self.matches.is_empty()).then_some(FORGET_KEY))
                 .collect(),
         }
     }
@@ -478,10 +488,9 @@ impl ReaderScreen {
             Some(Act::Done) => self.mark_done(shared),
             Some(Act::Quiz) => self.quiz(),
             Some(Act::Back) => Outcome::Back,
-            // Esc first puts away what was marked, then leaves.
-            None if key.key == Key::Esc && (self.focus.is_some() || !self.matches.is_empty()) => {
-                self.set_focus(None);
+            None if key.key == Key::Esc && !self.matches.is_empty() => {
                 self.matches.clear();
+                self.match_at = None;
                 Outcome::Handled
             }
             None => Outcome::Ignored,
