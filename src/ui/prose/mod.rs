@@ -455,7 +455,7 @@ impl Setter<'_> {
                 }
                 Inline::Code(text) => {
                     let style = style.patch(theme.code);
-                    let text = SafeText::line(text.as_str()).into_string();
+                    let text = edge_spaces_shown(SafeText::line(text.as_str()).as_str());
                     out.push(Piece { link, solid: true, ..Piece::new(text, style) });
                 }
                 Inline::SoftBreak => out.push(Piece { link, ..Piece::new(" ", style) }),
@@ -479,6 +479,14 @@ impl Setter<'_> {
         }
         self.depth -= 1;
     }
+}
+
+/// Code whose first or last character is a space (a token, ` invoice`) shows it as `·`, as the labs do.
+fn edge_spaces_shown(code: &str) -> String {
+    let inside = code.trim_matches(' ');
+    let lead = code.len() - code.trim_start_matches(' ').len();
+    let tail = if inside.is_empty() { 0 } else { code.len() - lead - inside.len() };
+    format!("{}{inside}{}", "·".repeat(lead), "·".repeat(tail))
 }
 
 /// The beginning of a line of code that fits, and the rest.

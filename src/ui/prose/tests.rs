@@ -172,3 +172,11 @@ fn every_width_from_one_on_holds_its_lines() {
         assert!(page.lines.iter().all(|l| width(l) <= columns.max(4)), "{columns}");
     }
 }
+
+#[test]
+fn a_space_at_the_edge_of_code_is_seen() {
+    let code = |text: &str| Inline::Code(text.into());
+    let sentence =
+        vec![code(" invoice"), Inline::Text(" and ".into()), code("a b "), Inline::Text(" ".into()), code(" ")];
+    assert_eq!(rows(&[Block::Paragraph(sentence)], 40), ["·invoice and a b· ·"]);
+}

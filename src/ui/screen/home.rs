@@ -214,7 +214,11 @@ impl HomeScreen {
     pub fn header(&self, shared: &Shared) -> (String, String) {
         let model = match &shared.model {
             ModelState::Found(name) => format!("model {name}"),
-            ModelState::Ready(info) => format!("model {} ready", info.name),
+            // The file's name is shorter and better known than the one its maker wrote into it.
+            ModelState::Ready(info) => {
+                let stem = info.path.file_stem().map_or(info.name.as_str().into(), |stem| stem.to_string_lossy());
+                format!("model {stem} ready")
+            }
             ModelState::Missing(_) => "no model (m says why)".to_string(),
         };
         let title = shared.library.pack().map_or("osai".to_string(), |pack| format!("osai · {}", pack.title));

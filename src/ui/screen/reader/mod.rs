@@ -3,11 +3,13 @@
 //! The text is laid out when it opens and when the width changes ([`document`] makes its blocks); drawing is in
 //! [`view`]. What the learner has read goes out as [`Effect::SavePosition`].
 
+mod bindings;
 mod document;
 mod view;
 
 pub use document::term_blocks;
 
+use self::bindings::{Act, CONTENTS_KEYS, FIND_KEYS, FORGET_KEY, TABLE, TERM_KEYS};
 use self::document::{Document, LaidOut, TermNote};
 use super::{Outcome, Route, Shared};
 use crate::content::LinkTarget;
@@ -25,95 +27,6 @@ const BESIDE: u16 = 110;
 const BOTH_SIDES: u16 = 150;
 /// A position is kept when it has moved by this share since it was last kept.
 const KEEP_EVERY: f64 = 0.08;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
-    PageDown,
-    PageUp,
-    Down,
-    Up,
-    Top,
-    End,
-    NextLink,
-    PreviousLink,
-    Follow,
-    Contents,
-    Find,
-    FindNext,
-    FindPrevious,
-    Done,
-    Quiz,
-    Back,
-}
-
-const TABLE: &[Binding<Act>] = &[
-    Binding {
-        presses: &[KeyPress::char(' '), KeyPress::plain(Key::PageDown), KeyPress::ctrl('f')],
-        keys: "space",
-        what: "on",
-        action: Act::PageDown,
-    },
-    Binding { presses: &[KeyPress::plain(Key::Tab)], keys: "tab", what: "next link", action: Act::NextLink },
-    Binding { presses: &[KeyPress::plain(Key::Enter)], keys: "enter", what: "follow", action: Act::Follow },
-    Binding { presses: &[KeyPress::char('c')], keys: "c", what: "contents", action: Act::Contents },
-    Binding { presses: &[KeyPress::char('/')], keys: "/", what: "find", action: Act::Find },
-    Binding { presses: &[KeyPress::char('x')], keys: "x", what: "mark as done", action: Act::Done },
-    Binding { presses: &[KeyPress::char('z')], keys: "z", what: "quiz", action: Act::Quiz },
-    Binding { presses: &[KeyPress::char('n')], keys: "n", what: "next match", action: Act::FindNext },
-    Binding { presses: &[KeyPress::char('N')], keys: "N", what: "match before", action: Act::FindPrevious },
-    Binding {
-        presses: &[KeyPress::char('j'), KeyPress::plain(Key::Down)],
-        keys: "j ↓",
-        what: "a line down",
-        action: Act::Down,
-    },
-    Binding {
-        presses: &[KeyPress::char('k'), KeyPress::plain(Key::Up)],
-        keys: "k ↑",
-        what: "a line up",
-        action: Act::Up,
-    },
-    Binding {
-        presses: &[KeyPress::char('b'), KeyPress::plain(Key::PageUp), KeyPress::ctrl('b')],
-        keys: "b PgUp",
-        what: "a page back",
-        action: Act::PageUp,
-    },
-    Binding {
-        presses: &[KeyPress::char('g'), KeyPress::plain(Key::Home)],
-        keys: "g",
-        what: "to the top",
-        action: Act::Top,
-    },
-    Binding {
-        presses: &[KeyPress::char('G'), KeyPress::plain(Key::End)],
-        keys: "G",
-        what: "to the end",
-        action: Act::End,
-    },
-    Binding {
-        presses: &[KeyPress::plain(Key::BackTab)],
-        keys: "shift-tab",
-        what: "link before",
-        action: Act::PreviousLink,
-    },
-    Binding { presses: &[KeyPress::plain(Key::Backspace)], keys: "backspace", what: "back", action: Act::Back },
-];
-
-const FIND_KEYS: [KeyHelp; 2] = [
-    KeyHelp { keys: "enter", what: "keep the matches", press: KeyPress::plain(Key::Enter) },
-    KeyHelp { keys: "esc", what: "forget them", press: KeyPress::plain(Key::Esc) },
-];
-const CONTENTS_KEYS: [KeyHelp; 3] = [
-    KeyHelp { keys: "↑↓", what: "move", press: KeyPress::plain(Key::Down) },
-    KeyHelp { keys: "enter", what: "go there", press: KeyPress::plain(Key::Enter) },
-    KeyHelp { keys: "esc", what: "close", press: KeyPress::plain(Key::Esc) },
-];
-const TERM_KEYS: [KeyHelp; 3] = [
-    KeyHelp { keys: "enter", what: "whole entry", press: KeyPress::plain(Key::Enter) },
-    KeyHelp { keys: "tab", what: "next link", press: KeyPress::plain(Key::Tab) },
-    KeyHelp { keys: "esc", what: "close", press: KeyPress::plain(Key::Esc) },
-];
 
 /// What lies over the text.
 #[derive(Debug)]
@@ -227,6 +140,10 @@ impl ReaderScreen {
         self.page.lines.len().saturating_sub(self.height())
     }
 
+    fn is_in_view(&self, line: usize) -> bool {
+        (self.top..self.top + self.height()).contains(&line)
+    }
+
     /// The first line in view when the text is read to its end.
     fn end_top(&self) -> usize {
         self.end.saturating_sub(self.height())
@@ -254,7 +171,7 @@ impl ReaderScreen {
         self.top = top.min(self.last_top());
         if let Some(focus) = self.focus {
             let line = self.page.links.get(focus).map_or(0, |link| link.line);
-            if !(self.top..self.top + self.height()).contains(&line) {
+            if !self.is_in_view(line) {
                 self.set_focus(None);
             }
         }
@@ -278,7 +195,12 @@ impl ReaderScreen {
                 let next = links.iter().position(|link| ahead(&link.target) && link.line >= self.top);
                 next.or_else(|| links.iter().position(|link| link.line >= self.top))
             }
-            (None, true) => links.iter().position(|link| link.line >= self.top),
+            (None, true) => {
+                // After a search the reader looks at the match.
+                let found = self.match_at.and_then(|at| self.matches.get(at)).map(Match::line);
+                let from = found.filter(|line| self.is_in_view(*line)).unwrap_or(self.top);
+                links.iter().position(|link| link.line >= from)
+            }
             (None, false) => links.iter().rposition(|link| link.line < self.top + self.height()),
         };
         let Some(next) = next else { return Outcome::Handled };
@@ -289,7 +211,7 @@ impl ReaderScreen {
         {
             self.note = TermNote::new(id, shared).map(Box::new);
         }
-        if (self.top..self.top + self.height()).contains(&line) {
+        if self.is_in_view(line) {
             return Outcome::Handled;
         }
         let third = self.height() / 3;
@@ -365,7 +287,7 @@ impl ReaderScreen {
     fn show_match(&mut self) -> Outcome {
         let Some(found) = self.match_at.and_then(|at| self.matches.get(at)) else { return Outcome::Handled };
         let line = found.line();
-        if (self.top..self.top + self.height()).contains(&line) {
+        if self.is_in_view(line) {
             return Outcome::Handled;
         }
         let third = self.height() / 3;
@@ -430,8 +352,9 @@ impl ReaderScreen {
         if self.document.lesson.is_none() {
             return (self.document.title.clone(), "glossary".to_string());
         }
+        let headings = self.page.headings.iter().enumerate();
         let sections: Vec<usize> =
-            (0..self.page.headings.len()).filter(|i| self.page.headings[*i].level == 2).collect();
+            headings.filter(|(_, h)| h.level == 2 && h.line < self.end).map(|(i, _)| i).collect();
         let here = self.page.section_at(self.top + 1);
         let now = here.map_or(0, |here| sections.iter().filter(|s| **s <= here).count()).max(1);
         let position = self.position();
@@ -458,6 +381,7 @@ impl ReaderScreen {
                     _ => true,
                 })
                 .map(Binding::help)
+                .chain((!self.matches.is_empty()).then_some(FORGET_KEY))
                 .collect(),
         }
     }
@@ -564,10 +488,9 @@ impl ReaderScreen {
             Some(Act::Done) => self.mark_done(shared),
             Some(Act::Quiz) => self.quiz(),
             Some(Act::Back) => Outcome::Back,
-            // Esc first puts away what was marked, then leaves.
-            None if key.key == Key::Esc && (self.focus.is_some() || !self.matches.is_empty()) => {
-                self.set_focus(None);
+            None if key.key == Key::Esc && !self.matches.is_empty() => {
                 self.matches.clear();
+                self.match_at = None;
                 Outcome::Handled
             }
             None => Outcome::Ignored,
