@@ -16,8 +16,9 @@ use serde_json::json;
 
 use self::questions::{Asked, Progress, Question};
 use self::take::{Drawn, Kept, Take, parting};
+use super::widgets::count;
 use super::{Edit, Goal, Input, Key, KeyHelp, KeyPress, Lab, Reaction, letter, named, read};
-use crate::engine::{ChatMessage, Job, Prompt, Role, SamplingParams, Stop, Update};
+use crate::engine::{ChatMessage, Job, Prompt, Role, SamplingParams, Stop, TokenId, Update};
 use crate::theme::Theme;
 
 /// Keys of the lesson's fence.
@@ -126,6 +127,8 @@ struct Generate {
     prompt: Input,
     seed: u64,
     take: Take,
+    /// Tokens of the answer before, when a question is asked again.
+    before: Vec<TokenId>,
     /// Position of the token looked at.
     cursor: Option<usize>,
     expected: Option<Expected>,
@@ -148,6 +151,7 @@ pub fn open(params: &str, state: Option<&str>) -> Box<dyn Lab> {
         prompt: Input::new(prompt),
         seed: state.last.as_ref().map_or(params.seed, |last| last.seed),
         take: Take::default(),
+        before: vec![],
         cursor: None,
         expected: None,
         outcome: None,
@@ -209,7 +213,7 @@ impl Generate {
         self.explain = false;
         *self.shown_mut() = Take::default();
         if let Some(question) = self.questions.get_mut(self.selected) {
-            question.kept.answer = None;
+            self.before = question.kept.answer.take().map_or_else(Vec::new, |answer| answer.ids);
             question.kept.marked = false;
             self.state.checked = None;
         }
@@ -235,6 +239,17 @@ impl Generate {
         }
         match self.questions.get_mut(self.selected) {
             Some(question) => {
+                let before = std::mem::take(&mut self.before);
+                if !before.is_empty() {
+                    self.outcome = Some(match parting(&before, &ids) {
+                        None => {
+                            (format!("Asked again with seed {seed}: the same {}.", count(ids.len(), "token")), true)
+                        }
+                        Some(at) => {
+                            (format!("Asked again with seed {seed}: another text, from token {} on.", at + 1), false)
+                        }
+                    });
+                }
                 question.kept.answer = Some(Kept { prompt: question.ask.clone(), seed, text, ids });
                 let done = self.questions.iter().filter(|q| q.kept.answer.is_some()).count();
                 self.reach_answers(done >= ANSWERS.min(self.questions.len()));
@@ -308,7 +323,10 @@ impl Generate {
                     format!("The answer to \"{}\" lacks {}", q.ask, lacks.join(", "))
                 });
                 let why: Vec<String> = why.collect();
-                (format!("Yes. {}.", why.join("; ")), true)
+                let unknown = self.questions.iter().filter(|q| q.kept.marked && q.facts.is_empty());
+                let unknown: Vec<String> =
+                    unknown.map(|q| format!(" \"{}\" the program cannot judge.", q.ask)).collect();
+                (format!("Yes. {}.{}", why.join("; "), unknown.concat()), true)
             }
             (false, _) => {
                 let marked = self.questions.iter().filter(|q| q.kept.marked).count();

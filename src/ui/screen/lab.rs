@@ -46,6 +46,8 @@ enum Run {
     },
     Running {
         generates: bool,
+        /// Tokens of a long prompt read so far, and all of them.
+        reading: Option<(usize, usize)>,
     },
 }
 
@@ -183,9 +185,13 @@ impl LabScreen {
             }
             return Outcome::Handled;
         }
-        let generates = matches!(self.run, Run::Loading { generates: true } | Run::Running { generates: true });
+        let generates = matches!(self.run, Run::Loading { generates: true } | Run::Running { generates: true, .. });
         let ends = matches!(update, Update::Finished(_) | Update::Failed(_));
-        self.run = if ends { Run::Idle } else { Run::Running { generates } };
+        let reading = match update {
+            Update::Reading { done, total } => Some((done, total)),
+            _ => None,
+        };
+        self.run = if ends { Run::Idle } else { Run::Running { generates, reading } };
         if let Update::Failed(error) = &update {
             self.offer(error);
             if self.phase != Phase::Open {
@@ -375,7 +381,9 @@ impl LabScreen {
         match (&self.source, self.run) {
             (Source::Recorded(_), _) => Some("A recorded run: the model is not running here.".into()),
             (_, Run::Loading { .. }) => Some("loading the model".into()),
-            (_, Run::Running { .. }) => None,
+            (_, Run::Running { reading, .. }) => {
+                reading.map(|(done, total)| format!("reading the prompt: {done} of {total} tokens"))
+            }
             (_, Run::Idle) => self.connections.map(|count| {
                 format!("Network sockets of this program, counted by the system after the answer: {count}")
             }),

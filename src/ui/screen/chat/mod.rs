@@ -98,6 +98,8 @@ enum Run {
     Idle,
     /// Sent, nothing heard yet.
     Loading,
+    /// A long conversation is being read: tokens so far, and all.
+    Reading(usize, usize),
     /// The answer is coming; tokens so far.
     Speaking(usize),
 }
@@ -380,6 +382,7 @@ impl ChatScreen {
             return Outcome::Handled;
         }
         match update {
+            Update::Reading { done, total } => self.run = Run::Reading(done, total),
             Update::Prompt { tokens, .. } => {
                 self.used = tokens.len();
                 self.run = Run::Speaking(0);

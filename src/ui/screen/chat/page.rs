@@ -109,6 +109,9 @@ fn status_line(chat: &ChatScreen, shared: &Shared) -> (String, String) {
         Run::Idle => String::new(),
         Run::Loading if matches!(shared.model, ModelState::Ready(_)) => "the model reads · esc stops".into(),
         Run::Loading => "loading the model · esc stops".into(),
+        Run::Reading(done, total) => {
+            format!("read {} of {} tokens · esc stops", thousands(done), thousands(total))
+        }
         Run::Speaking(tokens) => format!("{} so far · esc stops", count(tokens, "token")),
     };
     let right = match (chat.used, limit(shared)) {
