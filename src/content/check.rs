@@ -42,6 +42,7 @@ pub fn check_folder(dir: &Path, labs: &[&str]) -> Checked {
     }
     if !is_pack {
         faults.extend(check(&files, labs));
+        sort(&mut faults);
         return Checked { files: count, faults };
     }
     faults.extend(source::read_pack_file(dir).err().into_iter().flatten());
@@ -60,7 +61,16 @@ pub(super) fn faults_of_pack(files: &[ContentFile], refused: Vec<ContentError>, 
         let before = check(&Index::embedded().files(), labs);
         faults.extend(others.into_iter().filter(|fault| !before.contains(fault)));
     }
+    sort(&mut faults);
     faults
+}
+
+/// By file and place; what is wrong with the pack itself comes first.
+fn sort(faults: &mut [ContentError]) {
+    faults.sort_by(|a, b| {
+        let is_content = |fault: &ContentError| fault.path != PACK_FILE;
+        (is_content(a), &a.path, a.line, a.column).cmp(&(is_content(b), &b.path, b.line, b.column))
+    });
 }
 
 /// All faults of these files; `labs` are the ids of the labs that exist.
@@ -81,7 +91,7 @@ pub(super) fn check(files: &[ContentFile], labs: &[&str]) -> Vec<ContentError> {
         course.check_quiz(quiz);
     }
     let mut faults = course.faults.into_inner();
-    faults.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
+    sort(&mut faults);
     faults
 }
 
@@ -201,7 +211,8 @@ impl<'a> Course<'a> {
         for id in &front.lessons {
             self.check_target(term.file, Target::Lesson, id);
         }
-        if !term.has_body {
+        // An empty front matter has been reported.
+        if !term.has_body && !front.id.value.is_empty() {
             let kind = Kind::Lacks { what: "body", remedy: "write below the front matter what it is and how it works" };
             self.fault(term.file, 0, kind);
         }
@@ -221,7 +232,7 @@ impl<'a> Course<'a> {
             !name.is_empty() && rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
         };
         let front = &term.front;
-        let mut names = [&front.title, &front.id].into_iter().chain(&front.aliases).map(|name| &*name.value);
+        let mut names = [&*front.title.value, &*front.id.value].into_iter();
         if let Some(name) = names.find(|name| begins(name)) {
             self.fault(term.file, short.at, Kind::BeginsWithName { name: name.into() });
         }

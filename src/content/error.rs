@@ -224,7 +224,7 @@ impl fmt::Display for ContentErrorKind {
             Self::TooLarge { limit, unit } => {
                 write!(f, "over the limit of {limit} {unit}; split it or leave something out")
             }
-            Self::Refused { why } => write!(f, "{why}; take it out of the pack"),
+            Self::Refused { why } => write!(f, "{why}; take it out"),
             Self::Unreadable { why } => write!(f, "not readable: {why}"),
             Self::NeedsNewer { wanted, have } => {
                 write!(f, "the pack needs osai {wanted} but this is {have}; update osai")

@@ -47,9 +47,13 @@ impl Faults {
         self.found.borrow_mut().push(Fault { at, kind });
     }
 
-    /// All faults found.
+    /// All faults found. Where the TOML itself is broken, what seems to be missing may stand in the broken part.
     pub fn into_vec(self) -> Vec<Fault> {
-        self.found.into_inner()
+        let mut found = self.found.into_inner();
+        if found.iter().any(|fault| matches!(fault.kind, Kind::Syntax { .. })) {
+            found.retain(|fault| !matches!(fault.kind, Kind::MissingKey { .. } | Kind::Lacks { .. }));
+        }
+        found
     }
 
     /// The table of a whole text. What can be read of faulty TOML is there too.

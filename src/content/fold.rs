@@ -50,30 +50,40 @@ fn one_spelling(folded: &str) -> String {
 
 /// Edits between two names: insert, remove, replace a character, or swap two neighbours (optimal string alignment).
 pub fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().collect();
-    let b: Vec<char> = b.chars().collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
+    if a.is_ascii() && b.is_ascii() {
+        return edits(a.as_bytes(), b.as_bytes());
+    }
+    edits(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
+}
+
+fn edits<T: PartialEq>(a: &[T], b: &[T]) -> usize {
+    let width = b.len() + 1;
+    let mut rows = [(0..width).collect(), vec![0; width], vec![0; width]];
     for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
+        let [last, row, before] = &mut rows;
+        row[0] = i;
+        for j in 1..width {
             let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
             row[j] = replace.min(last[j] + 1).min(row[j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 row[j] = row[j].min(before[j - 2] + 1);
             }
         }
-        before = last;
-        last = row;
+        // The row in hand becomes the last one, the last one the one before.
+        rows.rotate_left(1);
     }
-    last[b.len()]
+    rows[0][b.len()]
 }
 
-/// The name that was most likely meant, if any is near: at most a third of the letters differ.
+/// The name that was most likely meant, if any is near: at most a third of the letters differ, or it goes on.
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let folded = fold(wanted);
-    let near = names.into_iter().map(|name| (distance(&fold(name), &folded), name));
-    let (edits, name) = near.min()?;
+    let edits = |name: &str| {
+        let name = fold(name);
+        let goes_on = folded.len() >= 3 && name.starts_with(&folded);
+        if goes_on { 1 } else { distance(&name, &folded) }
+    };
+    let (edits, name) = names.into_iter().map(|name| (edits(name), name)).min()?;
     (edits <= (folded.chars().count() / 3).max(1)).then(|| name.to_owned())
 }
 

@@ -36,6 +36,8 @@ const ALIAS: f64 = 8.0;
 const SHORT: f64 = 5.0;
 const DESCRIBED: f64 = 4.0;
 const BODY: f64 = 1.0;
+/// For the very words of a "described" phrase.
+const PHRASE: f64 = 100.0;
 
 /// Terms and lessons that match the words, best first.
 pub(super) fn search(library: &Library, words: &str, limit: usize) -> Vec<Hit> {
@@ -135,16 +137,21 @@ impl Document<'_> {
         if self.kind == HitKind::Term { bonus } else { bonus / 2.0 }
     }
 
-    /// One phrase of "described" that holds most of the words is worth more than the words strewn about.
+    /// A phrase of "described" is worth what it shares with the question: all if they are the same.
     fn phrase_bonus(&self, wanted: &[String], rarity: &[f64]) -> f64 {
         let Some((_, phrases)) = self.fields.iter().find(|(weight, _)| *weight == DESCRIBED) else { return 0.0 };
-        let held = |phrase: &String| {
-            let has = |stem: &String| words(phrase).any(|(_, word)| likeness(word, stem) >= 1.0);
-            let sum: f64 = wanted.iter().zip(rarity).filter(|(stem, _)| has(stem)).map(|(_, rarity)| rarity).sum();
-            let count = wanted.iter().filter(|stem| has(stem)).count();
-            if count * 2 > wanted.len() { DESCRIBED * sum * count as f64 / wanted.len() as f64 } else { 0.0 }
+        let shared = |phrase: &String| {
+            let stems = query_stems(phrase);
+            let common = wanted.iter().filter(|stem| stems.contains(stem)).count();
+            let sum: f64 =
+                wanted.iter().zip(rarity).filter(|(stem, _)| stems.contains(stem)).map(|(_, rarity)| rarity).sum();
+            if common == wanted.len() && common == stems.len() {
+                return PHRASE + sum;
+            }
+            let likeness = common as f64 / (wanted.len() + stems.len() - common) as f64;
+            2.0 * DESCRIBED * sum * likeness
         };
-        phrases.iter().map(held).fold(0.0, f64::max)
+        phrases.iter().map(shared).fold(0.0, f64::max)
     }
 
     fn hit(&self, library: &Library, wanted: &[String], score: f64) -> Hit {

@@ -1,59 +1,37 @@
 //! Where model files are and how they get there: the catalogue, the search path, and `model add`.
+//!
+//! What is inside a model file is the engine's business; here a file is a name, a size, a hash and a licence.
+//! Nothing here reads an environment variable or makes a path of its own: folders come in as arguments.
+
+mod add;
+mod catalogue;
+mod fetch;
+mod find;
+mod part;
 
 use std::path::{Path, PathBuf};
 
-/// One entry of `model/catalogue.toml`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// `smollm2`.
-    pub name: String,
-    /// `SmolLM2-135M-Instruct`.
-    pub title: String,
-    /// Package on the Python index and its version.
-    pub package: String,
-    /// Version of the package.
-    pub version: String,
-    /// Path of the model inside the wheel.
-    pub member: String,
-    /// Path of the licence text inside the wheel.
-    pub licence_member: String,
-    /// SPDX id of the licence.
-    pub licence: String,
-    /// SHA-256 of the model file, lower-case hex.
-    pub sha256: String,
-    /// Its size.
-    pub bytes: u64,
-    /// File name in the store.
-    pub file: String,
-}
-
-/// Where model files are looked for.
-#[derive(Clone, Debug, Default)]
-pub struct SearchPath {
-    /// Folders, in order of preference: `OSAI_MODEL_DIR`, `models` beside the program, the data directory's `models`,
-    /// shared system folders.
-    pub folders: Vec<PathBuf>,
-}
-
-/// The catalogue shipped with this osai.
-pub fn catalogue() -> Vec<Entry> {
-    unimplemented!()
-}
-
-/// Finds a model: a path, a catalogue name, the stem of a file in a folder of the search path; `None` is the default.
-///
-/// # Errors
-/// A sentence that says what was looked for, where, and what to do.
-pub fn find(_name: Option<&str>, _path: &SearchPath) -> Result<PathBuf, String> {
-    unimplemented!()
-}
-
-/// All model files in the search path.
-pub fn installed(_path: &SearchPath) -> Vec<PathBuf> {
-    unimplemented!()
-}
+pub use add::{AddError, Added, Step, add_file, is_file_name, sha256_of};
+pub use catalogue::{Entry, catalogue, entry, entry_of};
+pub use fetch::{fetch, find_pip};
+pub use find::{SearchPath, find, installed};
 
 /// The folder into which `model add` writes.
 pub fn store(data_dir: &Path) -> PathBuf {
     data_dir.join("models")
+}
+
+/// Where the licence text of a model file is kept: beside it, `NAME.LICENCE.txt`.
+pub fn licence_path(model: &Path) -> PathBuf {
+    model.with_extension("LICENCE.txt")
+}
+
+/// A size as people read it, in powers of ten: `98 MB`.
+pub fn megabytes(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..1_000_000 => format!("{} kB", bytes / 1_000),
+        1_000_000..10_000_000_000 => format!("{} MB", (bytes + 500_000) / 1_000_000),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
 }

@@ -6,7 +6,9 @@ use ratatui::style::Style;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use super::field::Field;
 use crate::text::SafeText;
+use crate::theme::Theme;
 
 /// Columns that a text takes.
 pub fn width(text: &str) -> usize {
@@ -70,6 +72,27 @@ pub fn clear(buf: &mut Buffer, area: Rect) {
         if let Some(cell) = buf.cell_mut(position) {
             cell.reset();
         }
+    }
+}
+
+/// A line of text being typed, with its cursor; the hint stands there while it is empty.
+pub fn field(buf: &mut Buffer, area: Rect, (x, y): (u16, u16), field: &Field, hint: &str, theme: &Theme) {
+    let (before, after) = field.halves();
+    let room = usize::from(area.width.saturating_sub(x + 4));
+    // The end of what was typed stays in view.
+    let mut shown = before;
+    while width(shown) > room {
+        let mut rest = shown.chars();
+        rest.next();
+        shown = rest.as_str();
+    }
+    let x = put(buf, area, (x, y), "› ", theme.accent);
+    let x = put(buf, area, (x, y), shown, theme.text);
+    let at = put(buf, area, (x, y), "▏", theme.accent);
+    if before.is_empty() && after.is_empty() {
+        put(buf, area, (at, y), &cut(hint, room), theme.quiet);
+    } else {
+        put(buf, area, (at, y), after, theme.text);
     }
 }
 

@@ -47,6 +47,10 @@ pub enum Event {
     },
     /// One line for the status row: what happened, what is safe, what to do.
     Notice(String),
+    /// The record cannot be kept (folder read-only, file damaged): why, and what to do. Said at home as long as it holds.
+    NotKept(String),
+    /// A signal asks to suspend to the shell.
+    Suspend,
     /// A signal asks to end; the exit code is 128 + its number.
     Signal(i32),
     /// The day has changed or become known.

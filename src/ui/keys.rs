@@ -28,6 +28,19 @@ pub fn action<A: Copy>(table: &[Binding<A>], key: KeyPress) -> Option<A> {
     table.iter().find(|row| row.presses.contains(&key)).map(|row| row.action)
 }
 
+/// Where the cursor of a list goes from `at` by an arrow, tab or page key.
+pub fn moved(key: Key, at: usize, page: usize) -> usize {
+    match key {
+        Key::Down | Key::Tab | Key::Char('j') => at + 1,
+        Key::Up | Key::BackTab | Key::Char('k') => at.saturating_sub(1),
+        Key::PageDown | Key::Char(' ') => at + page,
+        Key::PageUp => at.saturating_sub(page),
+        Key::Home => 0,
+        Key::End => usize::MAX,
+        _ => at,
+    }
+}
+
 /// What the app itself does with keys that the screen has no use for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Global {

@@ -105,6 +105,17 @@ impl Page {
         self.lines.push(pieces);
     }
 
+    /// Sets another page under this one.
+    pub fn append(&mut self, other: Page) {
+        let (lines, links) = (self.lines.len(), self.links.len());
+        self.lines.extend(other.lines.into_iter().map(|mut line| {
+            line.iter_mut().for_each(|piece| piece.link = piece.link.map(|link| link + links));
+            line
+        }));
+        self.links.extend(other.links.into_iter().map(|spot| Spot { line: spot.line + lines, ..spot }));
+        self.headings.extend(other.headings.into_iter().map(|spot| HeadingSpot { line: spot.line + lines, ..spot }));
+    }
+
     /// Notes for each link the line where its first words landed.
     fn place_links(&mut self) {
         let mut first = vec![None; self.links.len()];

@@ -12,22 +12,39 @@
 //! - `resize(&mut self, columns, rows, &Shared)`: the size of its area (the screen without header and footer rows);
 //!   called on opening and on each change. Whatever `view` needs (wrapped lines) is computed here, never in `view`.
 //! - `view(&self, Rect, &mut Buffer, &Shared)`: reads only.
+//! - `on_open(&mut self) -> Outcome`: what to run or load first; `is_typing(&self)`: whether keys are text now.
 
 pub mod chat;
+pub mod glossary;
+pub mod home;
 pub mod lab;
+pub mod last;
 mod lines;
 pub mod progress;
 pub mod quiz;
+pub mod reader;
+pub mod search;
 #[cfg(test)]
 mod stage;
 
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
-use super::event::Effect;
+use self::chat::ChatScreen;
+use self::glossary::GlossaryScreen;
+use self::home::HomeScreen;
+use self::lab::LabScreen;
+use self::progress::ProgressScreen;
+use self::quiz::QuizScreen;
+use self::reader::ReaderScreen;
+use self::search::SearchScreen;
+use super::event::{Effect, Event, Mouse};
 use crate::content::Library;
-use crate::engine::{Job, ModelInfo};
+use crate::engine::{Job, ModelInfo, Update};
+use crate::labs::{KeyHelp, KeyPress};
 use crate::progress::Summary;
 use crate::theme::Theme;
 
@@ -117,4 +134,144 @@ pub enum Route {
     Progress,
     /// The page to chat with the model.
     Chat,
+}
+
+/// All screens. The list is closed, so this is an enum and no trait.
+#[derive(Debug)]
+pub enum Screen {
+    /// Levels, lessons, what is due.
+    Home(HomeScreen),
+    /// A lesson or a glossary entry.
+    Reader(Box<ReaderScreen>),
+    /// A lab.
+    Lab(Box<LabScreen>),
+    /// A quiz or a review.
+    Quiz(Box<QuizScreen>),
+    /// All terms.
+    Glossary(Box<GlossaryScreen>),
+    /// Search through lessons and terms.
+    Search(Box<SearchScreen>),
+    /// The learner's progress.
+    Progress(Box<ProgressScreen>),
+    /// The page to chat with the model.
+    Chat(Box<ChatScreen>),
+}
+
+/// Calls the same method of whichever screen it is.
+macro_rules! each {
+    ($self:ident, $screen:ident => $call:expr) => {
+        match $self {
+            Screen::Home($screen) => $call,
+            Screen::Reader($screen) => $call,
+            Screen::Lab($screen) => $call,
+            Screen::Quiz($screen) => $call,
+            Screen::Glossary($screen) => $call,
+            Screen::Search($screen) => $call,
+            Screen::Progress($screen) => $call,
+            Screen::Chat($screen) => $call,
+        }
+    };
+}
+
+impl Screen {
+    /// The screen at the bottom of all.
+    pub fn home(shared: &Shared) -> Self {
+        Self::Home(HomeScreen::new(shared))
+    }
+
+    /// The screen of a route.
+    ///
+    /// # Errors
+    /// A sentence for the status row: there is no such lesson, nothing is due.
+    pub fn open(route: &Route, shared: &Shared) -> Result<Self, String> {
+        Ok(match route {
+            Route::Lesson { id, section } => Self::Reader(Box::new(ReaderScreen::lesson(id, section.as_deref(), shared)?)),
+            Route::Term(id) => Self::Reader(Box::new(ReaderScreen::term(id, shared)?)),
+            Route::Lab { id, lesson, params } => Self::Lab(Box::new(LabScreen::new(id, lesson.clone(), params, shared)?)),
+            Route::Quiz(lesson) => Self::Quiz(Box::new(QuizScreen::for_lesson(lesson, shared)?)),
+            Route::Review => Self::Quiz(Box::new(QuizScreen::review(shared)?)),
+            Route::Glossary(query) => Self::Glossary(Box::new(GlossaryScreen::new(query, shared))),
+            Route::Search(words) => Self::Search(Box::new(SearchScreen::new(words, shared))),
+            Route::Progress => Self::Progress(Box::new(ProgressScreen::new(shared))),
+            Route::Chat => Self::Chat(Box::new(ChatScreen::new(shared))),
+        })
+    }
+
+    /// Left and right part of the first row.
+    pub fn header(&self, shared: &Shared) -> (String, String) {
+        each!(self, screen => screen.header(shared))
+    }
+
+    /// What keys do here now, most useful first.
+    pub fn bindings(&self, shared: &Shared) -> Vec<KeyHelp> {
+        each!(self, screen => screen.bindings(shared))
+    }
+
+    /// Takes a key.
+    pub fn on_key(&mut self, key: KeyPress, shared: &Shared) -> Outcome {
+        each!(self, screen => screen.on_key(key, shared))
+    }
+
+    /// Takes the mouse, relative to the screen's area.
+    pub fn on_mouse(&mut self, mouse: Mouse, shared: &Shared) -> Outcome {
+        each!(self, screen => screen.on_mouse(mouse, shared))
+    }
+
+    /// Takes news of the run it started.
+    pub fn on_update(&mut self, update: Update, shared: &Shared) -> Outcome {
+        match self {
+            Self::Lab(screen) => screen.on_update(update, shared),
+            Self::Chat(screen) => screen.on_update(update, shared),
+            _ => Outcome::Ignored,
+        }
+    }
+
+    /// Takes news of the record, and pasted text.
+    pub fn on_event(&mut self, event: &Event, shared: &Shared) -> Outcome {
+        each!(self, screen => screen.on_event(event, shared))
+    }
+
+    /// Takes the size of its area.
+    pub fn resize(&mut self, columns: u16, rows: u16, shared: &Shared) {
+        each!(self, screen => screen.resize(columns, rows, shared));
+    }
+
+    /// Draws.
+    pub fn view(&self, area: Rect, buf: &mut Buffer, shared: &Shared) {
+        each!(self, screen => screen.view(area, buf, shared));
+    }
+
+    /// What to run or load first.
+    pub fn on_open(&mut self, shared: &Shared) -> Outcome {
+        match self {
+            Self::Reader(screen) => screen.on_open(shared),
+            Self::Lab(screen) => screen.on_open(),
+            Self::Quiz(screen) => screen.on_open(),
+            Self::Progress(screen) => screen.on_open(),
+            Self::Chat(screen) => screen.on_open(),
+            Self::Home(_) | Self::Glossary(_) | Self::Search(_) => Outcome::Handled,
+        }
+    }
+
+    /// What to keep when it goes out of view.
+    pub fn on_leave(&mut self, shared: &Shared) -> Vec<Effect> {
+        match self {
+            Self::Reader(screen) => screen.on_leave(shared),
+            Self::Lab(screen) => screen.on_leave(shared),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether keys are text now, so that no shortcut fires.
+    pub fn is_typing(&self) -> bool {
+        match self {
+            Self::Home(_) => false,
+            Self::Reader(screen) => screen.is_typing(),
+            Self::Lab(screen) => screen.is_typing(),
+            Self::Quiz(screen) => screen.is_typing(),
+            Self::Glossary(_) | Self::Search(_) => true,
+            Self::Progress(screen) => screen.is_typing(),
+            Self::Chat(screen) => screen.is_typing(),
+        }
+    }
 }

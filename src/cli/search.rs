@@ -1,0 +1,55 @@
+//! `osai search`: terms and lessons that match words, with excerpts.
+
+use std::io;
+
+use serde_json::json;
+
+use crate::content::{Hit, HitKind, Library};
+
+use super::render::{Line, Output, Weight, labelled, plain_words};
+
+/// Hits shown.
+const LIMIT: usize = 10;
+
+/// Shows what matches, best first. Exit code 1 if nothing does.
+///
+/// # Errors
+/// Those of the streams.
+pub fn search(words: &[String], is_json: bool, library: &Library, output: &mut Output<'_>) -> io::Result<u8> {
+    let query = words.join(" ");
+    let hits = library.search(&query, LIMIT);
+    if is_json {
+        output.json(&hits.iter().map(json).collect())?;
+    } else if hits.is_empty() {
+        output.complain(&format!("nothing found for `{query}`; try fewer or other words"))?;
+    } else {
+        let mut page = Vec::new();
+        for hit in &hits {
+            if !page.is_empty() {
+                page.push(Line::default());
+            }
+            let mut line = Line::new(&hit.title, Weight::BOLD);
+            line.push(&format!("  {}", command(hit)), Weight::DIM);
+            page.push(line);
+            page.extend(labelled("", &plain_words(&hit.excerpt, Weight::PLAIN), 2, output.prose()));
+        }
+        output.lines(&page)?;
+    }
+    Ok(u8::from(hits.is_empty()))
+}
+
+/// What shows the hit.
+fn command(hit: &Hit) -> String {
+    match hit.kind {
+        HitKind::Term => format!("osai define {}", hit.id),
+        HitKind::Lesson => format!("osai lesson {}", hit.id.to_uppercase()),
+    }
+}
+
+fn json(hit: &Hit) -> serde_json::Value {
+    let kind = match hit.kind {
+        HitKind::Term => "term",
+        HitKind::Lesson => "lesson",
+    };
+    json!({"kind": kind, "id": hit.id, "title": hit.title, "excerpt": hit.excerpt, "score": hit.score})
+}
