@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use osai::content::{Block, Library};
-use osai::engine::{Candidate, EngineError, Job, ModelInfo, NextTokens, RunStats, Stop, TextToken, TokenId, Update};
+use osai::engine::{
+    Candidate, EngineError, Job, ModelInfo, NextTokens, Prompt, RunStats, Stop, TextToken, TokenId, Update,
+};
 use osai::labs::{self, Key, KeyPress, LABS, Lab, Reaction};
 use osai::theme::{Palette, Theme};
 use ratatui::buffer::Buffer;
@@ -394,12 +396,14 @@ fn speak(lab: &mut dyn Lab, words: &[&str]) {
 }
 
 fn ask_all(lab: &mut dyn Lab) {
-    for words in [&[" Paris", "."][..], &[" Sydney", "."], &[" Eight", " legs"]] {
+    for (at, words) in [&[" Paris", "."][..], &[" Sydney", "."], &[" Eight", " legs"]].into_iter().enumerate() {
+        if at > 0 {
+            key(lab, Key::Down);
+        }
         let reaction = lab.on_key(KeyPress::char('y'));
         let Reaction::Start(Job::Generate { sampling, .. }) = reaction else { panic!("a run, got {reaction:?}") };
         assert_eq!(sampling.temperature, 0.0, "questions are answered greedily");
         speak(lab, words);
-        key(lab, Key::Down);
     }
 }
 
@@ -416,6 +420,28 @@ fn marking_the_wrong_answer_reaches_the_goals_of_generate() {
     lab.on_key(KeyPress::char('c'));
     assert_eq!(reached(&*lab), ["three-answers", "wrong-answer"]);
     assert!(lab.plain().iter().any(|l| l.contains("lacks `Canberra`")), "{:?}", lab.plain());
+}
+
+#[test]
+fn below_the_questions_stands_a_prompt_of_ones_own_as_chat_or_raw_text() {
+    let mut lab = open("generate", QUESTIONS);
+    for _ in 0..3 {
+        key(&mut *lab, Key::Down);
+    }
+    let Reaction::Start(Job::Generate { prompt: Prompt::Chat(_), .. }) = lab.on_key(KeyPress::char('g')) else {
+        panic!("a chat")
+    };
+    speak(&mut *lab, &[" It"]);
+    lab.on_key(KeyPress::char('m'));
+    lab.on_key(KeyPress::char('e'));
+    lab.on_paste(" Then");
+    key(&mut *lab, Key::Enter);
+    let Reaction::Start(Job::Generate { prompt: Prompt::Text(text), .. }) = lab.on_key(KeyPress::char('g')) else {
+        panic!("raw text")
+    };
+    assert!(text.ends_with(". Then"), "{text}");
+    speak(&mut *lab, &[" It"]);
+    assert!(reached(&*lab).is_empty(), "the lesson's three questions are the goal");
 }
 
 #[test]
