@@ -15,6 +15,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
+#[allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark is its own program")]
 fn main() {
     let named = std::env::args().skip(1).find(|a| !a.starts_with('-')).map(PathBuf::from);
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();

@@ -56,7 +56,8 @@ fn generate(prompt: &str, sampling: SamplingParams, max_new_tokens: usize) -> Jo
 }
 
 fn chosen(updates: &[Update]) -> Vec<TokenId> {
-    let ids = updates.iter().filter_map(|u| if let Update::Token { chosen, .. } = u { Some(chosen.token.id) } else { None });
+    let ids =
+        updates.iter().filter_map(|u| if let Update::Token { chosen, .. } = u { Some(chosen.token.id) } else { None });
     ids.collect()
 }
 
@@ -85,7 +86,13 @@ fn greedy_tokens_are_those_of_llama_cpp() {
         for (i, id) in chosen(&updates).into_iter().enumerate() {
             if id != fact.greedy[i] {
                 let margin = fact.margins[i];
-                assert!(margin < MARGIN, "{:?}, token {i}: {id}, {} says {} by {margin}", fact.prompt, facts.maker, fact.greedy[i]);
+                assert!(
+                    margin < MARGIN,
+                    "{:?}, token {i}: {id}, {} says {} by {margin}",
+                    fact.prompt,
+                    facts.maker,
+                    fact.greedy[i]
+                );
                 break;
             }
             compared += 1;
@@ -157,7 +164,10 @@ fn a_chat_ends_by_itself_and_goes_on_from_its_cache() {
     let Update::Prompt { text, .. } = &updates[0] else { panic!("no prompt") };
     assert!(text.starts_with("<|im_start|>system\nYou are a helpful AI assistant named SmolLM"), "{text}");
     assert!(text.ends_with("<|im_start|>user\nSay hello.<|im_end|>\n<|im_start|>assistant\n"), "{text}");
-    let answer: String = updates.iter().filter_map(|u| if let Update::Token { text, .. } = u { Some(text.as_str()) } else { None }).collect();
+    let answer: String = updates
+        .iter()
+        .filter_map(|u| if let Update::Token { text, .. } = u { Some(text.as_str()) } else { None })
+        .collect();
     turns.extend([say(Role::Assistant, &answer), say(Role::User, "And goodbye.")]);
     let warm = chosen(&run(&mut model, job(&turns)).0);
     run(&mut model, generate("Other", SamplingParams::greedy(), 1));

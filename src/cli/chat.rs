@@ -9,6 +9,7 @@ use super::generate::{finish, one_answer, stream};
 use super::out::Out;
 use super::session::{self, Interrupt};
 use crate::engine::{ChatMessage, Job, Model, Prompt, Role, SamplingParams};
+use crate::models;
 
 /// The temperature of `chat` when none is given; the bundled model's card recommends it, with top-p 0.9.
 const TEMPERATURE: f32 = 0.2;
@@ -50,7 +51,9 @@ fn converse(
 ) -> Result<(), Failure> {
     let interrupt = Interrupt::catch()?;
     let kept = messages.len();
-    let about = format!("{} (may be wrong). /clear forgets, Ctrl-C stops an answer, Ctrl-D leaves.", model.info().name);
+    let info = model.info();
+    let name = models::entry_of(&info.path).map_or_else(|| info.name.clone(), |entry| entry.title);
+    let about = format!("{name} (may be wrong). /clear forgets, Ctrl-C stops an answer, Ctrl-D leaves.");
     let about = out.paint(out.theme.quiet, about);
     writeln!(out, "{about}")?;
     loop {

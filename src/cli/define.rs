@@ -4,12 +4,11 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
 use serde_json::json;
-use unicode_width::UnicodeWidthStr;
 
 use crate::content::{Glossary, Lookup, Status, Term};
 use crate::text::SafeText;
 
-use super::render::{Line, Output, Weight, Word, labelled, lines, plain_words, wrap};
+use super::render::{Output, Page, Weight, Words, columns};
 
 /// Columns of the labels below a definition.
 const LABEL: usize = 21;
@@ -43,8 +42,9 @@ pub fn define(words: &[String], mode: DefineMode, glossary: &Glossary, output: &
     };
     match mode {
         DefineMode::Page => {
-            let page = page(&term, glossary, output);
-            output.lines(&page)?;
+            let mut page = output.page();
+            write_term(&term, glossary, &mut page);
+            output.show(page)?;
         }
         DefineMode::Short => writeln!(output.out, "{}", SafeText::line(term.short))?,
         DefineMode::Raw => write!(output.out, "{}", SafeText::new(term.raw))?,
@@ -81,75 +81,72 @@ fn json(term: &Term) -> serde_json::Value {
     })
 }
 
-fn page(term: &Term, glossary: &Glossary, output: &Output<'_>) -> Vec<Line> {
-    let width = output.prose();
-    let mut page = head(term, width);
-    let mut add = |lines: Vec<Line>| {
-        page.push(Line::default());
-        page.extend(lines);
-    };
-    add(wrap(&plain_words(&term.short, Weight::BOLD), width));
-    add(lines(&term.blocks, output.width));
-    add(notes(term, glossary, width));
+fn write_term(term: &Term, glossary: &Glossary, page: &mut Page) {
+    write_head(term, page);
+    page.gap();
+    page.words(&Words::new(&term.short, Weight::BOLD));
+    page.gap();
+    page.blocks(&term.blocks);
+    page.gap();
+    write_notes(term, glossary, page);
     if !term.sources.is_empty() {
-        add(super::lessons::source_lines(&term.sources, width));
+        page.gap();
+        super::lessons::write_sources(&term.sources, page);
     }
-    page
 }
 
 /// Title, other names, and level and category at the right where there is room.
-fn head(term: &Term, width: usize) -> Vec<Line> {
-    let mut line = Line::new(&term.title, Weight::BOLD);
-    let place = format!("{} · {}", term.level.name(), term.category);
-    let place_width = place.width();
-    let names = format!("  ({})", term.aliases.join(", "));
-    let is_short = !term.aliases.is_empty() && line.width() + names.width() + 2 + place_width <= width;
-    if is_short {
-        line.push(&names, Weight::PLAIN);
-    }
-    let mut out = Vec::new();
-    let used = line.width();
-    if used + 2 + place_width <= width {
-        line.push(&" ".repeat(width - used - place_width), Weight::PLAIN);
-        line.push(&place, Weight::DIM);
-        out.push(line);
+fn write_head(term: &Term, page: &mut Page) {
+    let title = SafeText::line(&*term.title).into_string();
+    let place = SafeText::line(format!("{} · {}", term.level.name(), term.category)).into_string();
+    let names = if term.aliases.is_empty() { String::new() } else { format!("({})", term.aliases.join(", ")) };
+    let names = SafeText::line(names).into_string();
+    let room = page.prose().saturating_sub(columns(&title) + columns(&place));
+    let is_beside = !names.is_empty() && room >= columns(&names) + 4;
+    if room < 2 {
+        page.words(&Words::new(&title, Weight::BOLD));
+        page.words(&Words::new(&place, Weight::DIM));
     } else {
-        out.push(line);
-        out.extend(wrap(&plain_words(&place, Weight::DIM), width));
+        page.begin();
+        page.run(&title, Weight::BOLD);
+        let beside = if is_beside { format!("  {names}") } else { String::new() };
+        page.run(&beside, Weight::PLAIN);
+        page.run(&" ".repeat(room - columns(&beside)), Weight::PLAIN);
+        page.run(&place, Weight::DIM);
+        page.end();
     }
-    if !is_short && !term.aliases.is_empty() {
-        out.extend(wrap(&plain_words(&names[2..], Weight::PLAIN), width));
+    if !is_beside && !names.is_empty() {
+        page.words(&Words::new(&names, Weight::PLAIN));
     }
-    out
 }
 
-fn notes(term: &Term, glossary: &Glossary, width: usize) -> Vec<Line> {
-    let title = |id: &str| glossary.title(id).unwrap_or(id).to_owned();
-    let mut out = Vec::new();
-    let mut add = |label: &str, text: Vec<Word>| out.extend(labelled(label, &text, LABEL, width));
-    add("Why it matters", plain_words(&term.why, Weight::PLAIN));
+fn write_notes(term: &Term, glossary: &Glossary, page: &mut Page) {
+    page.labelled("Why it matters", &Words::new(&term.why, Weight::PLAIN), LABEL);
     for (place, other) in term.confused_with.iter().enumerate() {
-        let label = if place == 0 { "Often confused with" } else { "" };
-        let mut text = plain_words(&format!("{}:", title(&other.id)), Weight::UNDERLINE);
-        text.extend(plain_words(&other.why, Weight::PLAIN));
-        add(label, text);
+        let mut words = Words::new(glossary.title(&other.id).unwrap_or(&other.id), Weight::UNDERLINE);
+        words.push(": ", Weight::PLAIN);
+        words.push(&other.why, Weight::PLAIN);
+        page.labelled(if place == 0 { "Often confused with" } else { "" }, &words, LABEL);
     }
     if !term.related.is_empty() {
-        let titles: Vec<String> = term.related.iter().map(|id| title(id)).collect();
-        add("See also", plain_words(&titles.join(", "), Weight::PLAIN));
+        let mut words = Words::default();
+        for (place, id) in term.related.iter().enumerate() {
+            words.push(if place > 0 { ", " } else { "" }, Weight::PLAIN);
+            words.push(glossary.title(id).unwrap_or(id), Weight::PLAIN);
+        }
+        page.labelled("See also", &words, LABEL);
     }
     let ready = term.lessons.iter().filter_map(|id| glossary.lesson(id)).filter(|head| head.status == Status::Ready);
     for (place, head) in ready.enumerate() {
-        let text = format!("{0} {1} (osai lesson {0})", head.code(), head.title);
-        add(if place == 0 { "Lesson" } else { "" }, plain_words(&text, Weight::PLAIN));
+        let words = Words::new(&format!("{0} {1} (osai lesson {0})", head.code(), head.title), Weight::PLAIN);
+        page.labelled(if place == 0 { "Lesson" } else { "" }, &words, LABEL);
     }
     if let Some(what) = &term.try_it {
         let parts = [what.note.as_deref(), what.run.as_deref()];
         for (place, part) in parts.into_iter().flatten().enumerate() {
-            add(if place == 0 { "Try" } else { "" }, plain_words(part, Weight::PLAIN));
+            page.labelled(if place == 0 { "Try" } else { "" }, &Words::new(part, Weight::PLAIN), LABEL);
         }
     }
-    out
 }
 
 /// `osai define …` without the parser of arguments, which costs more than the look-up. `args` begin with the program's
@@ -293,7 +290,7 @@ Source
     #[test]
     fn on_a_narrow_terminal_no_line_is_longer() {
         let out = shown("zc", DefineMode::Page, 24).1;
-        assert!(out.lines().all(|line| line.width() <= 24 || line.contains("https://")), "{out}");
+        assert!(out.lines().all(|line| columns(line) <= 24 || line.contains("https://")), "{out}");
     }
 
     fn args(line: &str) -> Vec<OsString> {

@@ -1,44 +1,36 @@
-//! CALL SITES, to be connected at the merge: one function each for what colleagues build.
+//! From a command's arguments to the function that does it, for the commands that live in other files or layers.
 
-use std::ffi::OsString;
+use std::io::{self, BufReader, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{CheckArgs, DefineArgs, JsonArg, LessonArgs, QuizArgs, ReviewArgs, SearchArgs, TermsArgs};
+use super::define::DefineMode;
+use super::dialogue::Dialogue;
 use super::environment::Globals;
-use super::failure::{DATA, Failure, NOT_FOUND, VERIFY};
-use super::out::Out;
-use super::session;
-use crate::content::Library;
-use crate::ui::{self, Setup};
+use super::failure::{DATA, Failure, USAGE, VERIFY};
+use super::out::{self, Out};
+use super::render::Output;
+use super::{check, define, lessons, progress, quiz, search, session, terms};
+use crate::content::{Level, Library};
 use crate::labs;
+use crate::progress::Progress;
+use crate::ui::{self, Setup};
 
-fn not_built_yet() -> Result<(), Failure> {
-    Err(Failure::new(NOT_FOUND, "not built yet"))
-}
-
-/// Answers `osai define TERM...` before clap builds anything; `None` leaves it to the ordinary way.
-pub fn fast_define(_args: &[OsString]) -> Option<u8> {
-    None
-}
-
-/// `osai` on a terminal: the app (`ui::run`).
+/// `osai` on a terminal: the app.
 pub fn app(globals: &Globals) -> Result<(), Failure> {
-    let sentence = |failure: Failure| failure.message().map(String::from).unwrap_or_default();
-    let fixed = globals.clone();
     let setup = Setup {
         library: Arc::new(library(globals)?),
         palette: globals.palette(),
-        data_dir: globals.paths.data_dir().map(Path::to_owned).map_err(sentence),
+        data_dir: globals.paths.data_dir().map(Path::to_owned).map_err(|failure| failure.sentence()),
         read_only: false,
         model: session::find_model(globals),
         start: None,
         mouse: globals.env.wants_mouse,
-        clock: Arc::new(move || fixed.now()),
+        clock: globals.clock(),
     };
     match ui::run(setup) {
-        Ok(0) => Ok(()),
-        Ok(code) => Err(Failure::silent(code)),
+        Ok(code) => ended(code),
         Err(error) => Err(Failure::new(DATA, format!("the terminal cannot be used: {error}"))),
     }
 }
@@ -47,69 +39,102 @@ pub fn app(globals: &Globals) -> Result<(), Failure> {
 pub fn library(globals: &Globals) -> Result<Library, Failure> {
     let Some(dir) = &globals.pack else { return Ok(Library::embedded()) };
     Library::with_pack(dir, &labs::ids()).map_err(|faults| {
-        let all: Vec<String> = faults.iter().map(|fault| format!("{}:{}: {}", fault.path, fault.line, fault.kind)).collect();
-        Failure::new(VERIFY, format!("the pack has faults, `osai check DIR` shows them all: {}", all.join("; ")))
+        for fault in &faults {
+            let _ = writeln!(io::stderr(), "{fault}\n"); // where stderr is gone nobody is left to tell
+        }
+        let count = faults.len();
+        Failure::new(VERIFY, format!("the pack `{}` was not opened: {count} faults, named above", dir.display()))
     })
 }
 
 /// `osai define`.
-pub fn define(_args: &DefineArgs, _globals: &Globals, _out: &mut Out) -> Result<(), Failure> {
-    not_built_yet()
+pub fn define(args: &DefineArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    let mode = match (args.short, args.raw, args.json) {
+        (true, _, _) => DefineMode::Short,
+        (_, true, _) => DefineMode::Raw,
+        (_, _, true) => DefineMode::Json,
+        _ => DefineMode::Page,
+    };
+    let library = library(globals)?;
+    write(out, |output| define::define(&args.term, mode, library.glossary(), output))
 }
 
 /// `osai search`.
-pub fn search(_args: &SearchArgs, _globals: &Globals, _out: &mut Out) -> Result<(), Failure> {
-    not_built_yet()
+pub fn search(args: &SearchArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    let library = library(globals)?;
+    write(out, |output| search::search(&args.words, args.json, &library, output))
 }
 
 /// `osai terms`.
-pub fn terms(_args: &TermsArgs, _globals: &Globals, _out: &mut Out) -> Result<(), Failure> {
-    not_built_yet()
+pub fn terms(args: &TermsArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    let level = match &args.level {
+        None => None,
+        Some(name) => {
+            Some(Level::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name)).ok_or_else(|| {
+                Failure::new(USAGE, format!("no level `{name}`; take foundations, practitioner or expert"))
+            })?)
+        }
+    };
+    let category = args.category.as_deref().unwrap_or_default().to_lowercase();
+    let library = library(globals)?;
+    write(out, |output| {
+        let keep = |head: &crate::content::TermHead| {
+            level.is_none_or(|level| head.level == level) && head.category.to_lowercase().contains(&category)
+        };
+        terms::terms(args.json, library.glossary(), &keep, output)
+    })
 }
 
 /// `osai lessons`.
-pub fn lessons(_args: &JsonArg, _globals: &Globals, _out: &mut Out) -> Result<(), Failure> {
-    not_built_yet()
+pub fn lessons(args: &JsonArg, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    let library = library(globals)?;
+    write(out, |output| lessons::lessons(args.json, &library, output))
 }
 
 /// `osai lesson`.
-pub fn lesson(_args: &LessonArgs, _globals: &Globals, _out: &mut Out) -> Result<(), Failure> {
-    not_built_yet()
+pub fn lesson(args: &LessonArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    let library = library(globals)?;
+    write(out, |output| lessons::lesson(&args.lesson, args.raw, &library, output))
 }
 
 /// `osai check`.
-pub fn check(_args: &CheckArgs, _globals: &Globals, _out: &mut Out) -> Result<(), Failure> {
-    not_built_yet()
+pub fn check(args: &CheckArgs, _globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    write(out, |output| check::check(args.dir.as_deref(), &labs::ids(), output))
 }
 
 /// `osai quiz`.
-pub fn quiz(_args: &QuizArgs, _globals: &Globals, _out: &mut Out) -> Result<(), Failure> {
-    not_built_yet()
+pub fn quiz(args: &QuizArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    ask(globals, out, |library, progress, dialogue| quiz::quiz(library, progress, &args.lesson, dialogue))
 }
 
 /// `osai review`.
-pub fn review(_args: &ReviewArgs, _globals: &Globals, _out: &mut Out) -> Result<(), Failure> {
-    not_built_yet()
+pub fn review(_args: &ReviewArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    ask(globals, out, quiz::review)
 }
 
 /// `osai progress`.
-pub fn progress(_args: &JsonArg, _globals: &Globals, _out: &mut Out) -> Result<(), Failure> {
-    not_built_yet()
+pub fn progress(args: &JsonArg, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    let library = library(globals)?;
+    let data = |error: crate::progress::ProgressError| Failure::new(DATA, error.to_string());
+    let record = Progress::open_read_only(globals.paths.data_dir()?).map_err(data)?;
+    let report = progress::report(&library, &record, globals.now().date()).map_err(data)?;
+    if args.json {
+        return out.json(&report);
+    }
+    let (theme, paint) = (out.theme.clone(), painter(out));
+    Ok(report.write(out, &theme, paint)?)
 }
 
 /// Ids of the glossary's terms, for completions of `define`.
-pub fn term_ids() -> Vec<&'static str> {
-    Vec::new()
+pub fn term_ids() -> Vec<String> {
+    Library::embedded().glossary().heads().iter().map(|head| head.id.clone()).collect()
 }
 
-/// Limits the engine's threads (`--threads`), before a model is opened.
-pub fn limit_threads(_threads: usize) {}
-
 /// The learner's record for `doctor`: what is there, or the sentence that says what is wrong. Makes nothing.
-///
-/// To become: `Progress::open_read_only(dir)`, then `attempt_count()` and `notice()`.
-pub fn record(_data_dir: &std::path::Path) -> Result<Record, String> {
-    Ok(Record { answers: 0, notice: None })
+pub fn record(data_dir: &Path) -> Result<Record, String> {
+    let record = Progress::open_read_only(data_dir).map_err(|error| error.to_string())?;
+    let answers = record.attempt_count().map_err(|error| error.to_string())?;
+    Ok(Record { answers, notice: record.notice().map(str::to_owned) })
 }
 
 /// What `doctor` tells of the record.
@@ -119,4 +144,52 @@ pub struct Record {
     pub answers: u64,
     /// Why new answers would not be kept, if so.
     pub notice: Option<String>,
+}
+
+/// Runs a command that writes pages and gives its own exit code.
+fn write(out: &mut Out, command: impl FnOnce(&mut Output<'_>) -> io::Result<u8>) -> Result<(), Failure> {
+    let (width, colour) = (out.width, out.colored);
+    let code = command(&mut Output { out, err: &mut io::stderr(), width, colour })?;
+    out.flush()?;
+    ended(code)
+}
+
+/// Runs a dialogue with the learner's record open for writing; where that cannot be, answers are not kept, and it says so.
+fn ask(
+    globals: &Globals,
+    out: &mut Out,
+    command: impl FnOnce(&Library, &mut Progress, &mut Dialogue<'_>) -> u8,
+) -> Result<(), Failure> {
+    let library = library(globals)?;
+    let mut progress = match globals.paths.data_dir() {
+        Ok(dir) => Progress::open(dir).unwrap_or_else(|error| Progress::in_memory_because(&error)),
+        Err(_) => Progress::in_memory(),
+    };
+    let (theme, paint, width, clock) = (out.theme.clone(), painter(out), out.width, globals.clock());
+    let stdin = io::stdin();
+    let is_echoed = stdin.is_terminal();
+    let code = command(
+        &library,
+        &mut progress,
+        &mut Dialogue {
+            input: &mut BufReader::new(stdin),
+            is_echoed,
+            out,
+            err: &mut io::stderr(),
+            clock: &*clock,
+            width,
+            theme: &theme,
+            paint,
+        },
+    );
+    out.flush()?;
+    ended(code)
+}
+
+fn painter(out: &Out) -> fn(ratatui::style::Style, &str) -> String {
+    if out.colored { out::sgr } else { out::plain }
+}
+
+fn ended(code: u8) -> Result<(), Failure> {
+    if code == 0 { Ok(()) } else { Err(Failure::silent(code)) }
 }

@@ -224,8 +224,7 @@ fn data(globals: &Globals) -> Check {
     let dir = match globals.paths.data_dir() {
         Ok(dir) => dir,
         Err(failure) => {
-            let sentence = failure.message().map(|text| text.into_string()).unwrap_or_default();
-            return Check::fault(NAME, sentence, "without it the course works, but nothing is kept");
+            return Check::fault(NAME, failure.sentence(), "without it the course works, but nothing is kept");
         }
     };
     match writable(dir) {

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::ZonedDateTime;
 
@@ -37,7 +38,7 @@ pub struct Environment {
     pub colorterm: Option<String>,
     /// `COLORFGBG` names a light background.
     pub is_light: bool,
-    /// The mouse is wanted: `OSAI_MOUSE` is not `off`.
+    /// `OSAI_MOUSE=off` leaves the mouse to the terminal.
     pub wants_mouse: bool,
     /// The locale (`LC_ALL`, `LC_CTYPE`, `LANG`) is UTF-8.
     pub is_utf8: bool,
@@ -66,7 +67,7 @@ impl Environment {
             term: text("TERM"),
             colorterm: text("COLORTERM"),
             is_light: text("COLORFGBG").is_some_and(|both| matches!(both.rsplit(';').next(), Some("7" | "15"))),
-            wants_mouse: text("OSAI_MOUSE").as_deref() != Some("off"),
+            wants_mouse: text("OSAI_MOUSE").is_none_or(|value| value != "off"),
             is_utf8: locale.contains("utf-8") || locale.contains("utf8") || cfg!(windows),
         }
     }
@@ -174,6 +175,12 @@ impl Globals {
     /// Now, in the learner's time zone; or the moment given with `--now`.
     pub fn now(&self) -> ZonedDateTime {
         self.now.clone().unwrap_or_else(ZonedDateTime::now)
+    }
+
+    /// [`Globals::now`] as a clock for the app and dialogues.
+    pub fn clock(&self) -> Arc<dyn Fn() -> ZonedDateTime + Send + Sync> {
+        let now = self.now.clone();
+        Arc::new(move || now.clone().unwrap_or_else(ZonedDateTime::now))
     }
 
     /// The palette for stdout.

@@ -44,9 +44,19 @@ impl Failure {
         Self { code, message: None }
     }
 
+    /// The same with another exit code.
+    pub fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         self.code
+    }
+
+    /// The sentence as plain data, for others to show; empty if there is none.
+    pub fn sentence(&self) -> String {
+        self.message.clone().unwrap_or_default()
     }
 
     /// The sentence, safe to print.

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::content::{Level, Library, Reference};
 use crate::text::SafeText;
 
-use super::render::{Line, Output, Weight, lines, plain_words, wrap};
+use super::render::{Output, Page, Weight, Words};
 
 /// Lists the lessons that are written, by level.
 ///
@@ -31,23 +31,24 @@ pub fn lessons(is_json: bool, library: &Library, output: &mut Output<'_>) -> io:
         output.json(&list.collect())?;
         return Ok(0);
     }
-    let mut page = Vec::new();
+    let mut page = output.page();
+    let mut is_first = true;
     for level in Level::ALL {
         let mut here = library.lessons().iter().filter(|head| head.level == level).peekable();
         if here.peek().is_none() {
             continue;
         }
-        if !page.is_empty() {
-            page.push(Line::default());
+        if !std::mem::take(&mut is_first) {
+            page.gap();
         }
-        page.push(Line::new(level.name(), Weight::BOLD));
+        page.line(level.name(), Weight::BOLD);
         for head in here {
-            let mut line = Line::new(&format!("  {:<4} {}", head.code(), head.title), Weight::PLAIN);
-            line.push(&format!("  {} min", head.minutes), Weight::DIM);
-            page.push(line);
+            let mut words = Words::new(&head.title, Weight::PLAIN);
+            words.push(&format!(" ({} min)", head.minutes), Weight::DIM);
+            page.nested("  ", "  ", |page| page.labelled(&head.code(), &words, 5));
         }
     }
-    output.lines(&page)?;
+    output.show(page)?;
     Ok(0)
 }
 
@@ -74,18 +75,18 @@ pub fn lesson(name: &str, is_raw: bool, library: &Library, output: &mut Output<'
         write!(output.out, "{raw}{}", if raw.as_str().ends_with('\n') { "" } else { "\n" })?;
         return Ok(0);
     }
-    let width = output.prose();
-    let mut page = vec![Line::new(&format!("{}  {}", head.code(), head.title), Weight::BOLD)];
-    page.push(Line::new(&format!("{} · {} minutes", head.level.name(), head.minutes), Weight::DIM));
-    page.push(Line::default());
-    page.extend(wrap(&plain_words(&format!("Afterwards you can {}.", head.outcomes.join("; ")), Weight::PLAIN), width));
-    page.push(Line::default());
-    page.extend(lines(&lesson.blocks, output.width));
+    let mut page = output.page();
+    page.words(&Words::new(&format!("{} {}", head.code(), head.title), Weight::BOLD));
+    page.line(&format!("{} · {} minutes", head.level.name(), head.minutes), Weight::DIM);
+    page.gap();
+    page.words(&Words::new(&format!("Afterwards you can {}.", head.outcomes.join("; ")), Weight::PLAIN));
+    page.gap();
+    page.blocks(&lesson.blocks);
     if !head.sources.is_empty() {
-        page.push(Line::default());
-        page.extend(source_lines(&head.sources, width));
+        page.gap();
+        write_sources(&head.sources, &mut page);
     }
-    output.lines(&page)?;
+    output.show(page)?;
     Ok(0)
 }
 
@@ -99,14 +100,13 @@ fn no_lesson(name: &str, library: &Library) -> String {
 }
 
 /// Sources with the day on which they were checked.
-pub(super) fn source_lines(sources: &[Reference], width: usize) -> Vec<Line> {
-    let mut out = vec![Line::new(if sources.len() == 1 { "Source" } else { "Sources" }, Weight::BOLD)];
+pub(super) fn write_sources(sources: &[Reference], page: &mut Page) {
+    page.line(if sources.len() == 1 { "Source" } else { "Sources" }, Weight::BOLD);
     for source in sources {
-        let mut text = plain_words(&source.title, Weight::PLAIN);
-        text.extend(plain_words(&format!("<{}> (checked {})", source.url, source.checked), Weight::DIM));
-        out.extend(super::render::labelled("-", &text, 2, width));
+        let mut words = Words::new(&source.title, Weight::PLAIN);
+        words.push(&format!(" <{}> (checked {})", source.url, source.checked), Weight::DIM);
+        page.nested("- ", "  ", |page| page.words(&words));
     }
-    out
 }
 
 /// Sources as JSON.

@@ -3,27 +3,34 @@
 //! This is the only layer that reads environment variables and makes paths (`environment`), and the only one that
 //! prints. Data goes to stdout, messages go to stderr in one sentence, the exit code says which kind of end it was
 //! (`failure`). Text from outside passes `SafeText` before it is printed; JSON escapes the same characters.
-//! `define` is answered before clap builds anything: see [`dispatch::fast_define`].
+//! `define` is answered before clap builds anything: see [`define::fast_define`].
 
+mod answer;
 mod args;
 mod chat;
+mod check;
 mod completions;
+mod define;
+mod dialogue;
 mod dispatch;
 mod doctor;
 mod environment;
 mod failure;
 mod generate;
+mod lessons;
 mod model;
 mod next;
 mod out;
 mod paths;
+mod progress;
+mod quiz;
+mod render;
+mod search;
 mod session;
+mod table;
+mod terminal;
+mod terms;
 mod tokens;
-
-mod answer;
-pub mod dialogue;
-pub mod progress;
-pub mod quiz;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -41,7 +48,7 @@ pub use environment::{Globals, Paths};
 /// Runs osai: `args` as the operating system gives them, the program's name first.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
-    if let Some(code) = dispatch::fast_define(&args) {
+    if let Some(code) = define::fast_define(&args) {
         return ExitCode::from(code);
     }
     match run(&args) {

@@ -17,11 +17,11 @@ pub struct Out {
     to: BufWriter<StdoutLock<'static>>,
     /// Styles for [`Out::paint`].
     pub theme: Theme,
-    colored: bool,
+    /// Whether escape sequences for colour and weight are wanted.
+    pub colored: bool,
     /// Whether marks beyond ASCII (bars, dots) may be used for ornament.
     pub is_utf8: bool,
     /// Columns for lines that wrap.
-    #[expect(dead_code, reason = "for the wrapped text of define and lesson, connected at the merge")]
     pub width: usize,
 }
 
@@ -91,8 +91,13 @@ pub fn json<T: Serialize>(value: &T) -> String {
     escaped
 }
 
+/// A text as it is, where no colour is wanted.
+pub fn plain(_: Style, text: &str) -> String {
+    text.to_owned()
+}
+
 /// A text between the escape sequences of a style.
-fn sgr(style: Style, text: &str) -> String {
+pub fn sgr(style: Style, text: &str) -> String {
     let weights = [
         (Modifier::BOLD, "1"),
         (Modifier::DIM, "2"),

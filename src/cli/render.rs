@@ -1,9 +1,11 @@
 //! Blocks to terminal text: wrapped, plain in a pipe, with weight (never colour) on a terminal.
 //!
-//! Two steps, as on the screen: blocks to [`Line`]s of styled chunks, lines to text. All text passes [`SafeText`] where
-//! a chunk is made, so nothing a course or pack holds can command the terminal.
+//! A [`Page`] is written line by line; [`Words`] are what it wraps. All text passes [`SafeText`] on its way into one of
+//! the two, so nothing a course or pack holds can command the terminal. Few allocations: a page of the glossary is
+//! shown in less time than the program takes to start.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -28,19 +30,17 @@ pub struct Output<'a> {
 }
 
 impl Output<'_> {
-    /// Columns for prose.
-    pub fn prose(&self) -> usize {
-        self.width.clamp(NARROWEST, PROSE)
+    /// An empty page for standard output.
+    pub fn page(&self) -> Page {
+        Page::new(self.width, self.colour)
     }
 
-    /// Writes lines to standard output, in one piece.
+    /// Writes a page to standard output, in one piece.
     ///
     /// # Errors
     /// The stream's.
-    pub fn lines(&mut self, lines: &[Line]) -> io::Result<()> {
-        let mut text = String::new();
-        lines.iter().for_each(|line| line.write(self.colour, &mut text));
-        self.out.write_all(text.as_bytes())
+    pub fn show(&mut self, page: Page) -> io::Result<()> {
+        self.out.write_all(page.into_text().as_bytes())
     }
 
     /// Writes one line to standard error.
@@ -61,7 +61,7 @@ impl Output<'_> {
     }
 }
 
-/// How a chunk of text looks. Combines with `|`.
+/// How a run of text looks. Combines with `|`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weight(u8);
 
@@ -89,114 +89,355 @@ impl std::ops::BitOr for Weight {
     }
 }
 
-/// A line of output.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Line(Vec<(String, Weight)>);
+/// Text to be wrapped: safe, with single spaces, a line feed where a line must end, and the weight of each run.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    text: String,
+    /// Byte at which a run ends, and its weight.
+    runs: Vec<(usize, Weight)>,
+}
 
-impl Line {
-    /// A line of one chunk.
+impl Words {
+    /// Text of one weight.
     pub fn new(text: &str, weight: Weight) -> Self {
-        let mut line = Self::default();
-        line.push(text, weight);
-        line
+        let mut words = Self::default();
+        words.push(text, weight);
+        words
     }
 
-    /// Adds a chunk; it is made safe here.
+    /// Inlines; a link to a page shows its address.
+    pub fn of(inlines: &[Inline], weight: Weight) -> Self {
+        let mut words = Self::default();
+        words.push_inlines(inlines, weight);
+        words
+    }
+
+    /// Adds text; it is made safe here.
     pub fn push(&mut self, text: &str, weight: Weight) {
-        let text = SafeText::line(text).into_string();
-        match self.0.last_mut() {
-            Some((last, same)) if *same == weight => last.push_str(&text),
-            _ => self.0.push((text, weight)),
+        // What is safe as it stands need not be copied to be found so.
+        if text.bytes().all(|b| (b' '..0x7F).contains(&b)) {
+            self.push_safe(text, weight);
+        } else {
+            self.push_safe(SafeText::line(text).as_str(), weight);
         }
     }
 
-    /// Adds another line's chunks.
-    pub fn append(&mut self, other: &Line) {
-        self.0.extend(other.0.iter().cloned());
+    fn push_safe(&mut self, text: &str, weight: Weight) {
+        if !text.contains("  ") && !(text.starts_with(' ') && self.ends_with_space()) {
+            self.text.push_str(text);
+        } else {
+            for part in text.split_inclusive(' ') {
+                if part != " " || !self.ends_with_space() {
+                    self.text.push_str(part);
+                }
+            }
+        }
+        let end = self.text.len();
+        match self.runs.last_mut() {
+            Some((last, same)) if *same == weight => *last = end,
+            _ => self.runs.push((end, weight)),
+        }
     }
 
-    /// Columns.
+    fn ends_with_space(&self) -> bool {
+        self.text.is_empty() || self.text.ends_with([' ', '\n'])
+    }
+
+    fn push_inlines(&mut self, inlines: &[Inline], weight: Weight) {
+        for inline in inlines {
+            match inline {
+                Inline::Text(text) => self.push(text, weight),
+                Inline::Code(text) => {
+                    self.push("`", weight);
+                    self.push(text, weight);
+                    self.push("`", weight);
+                }
+                Inline::Emphasis(text) => self.push_inlines(text, weight | Weight::ITALIC),
+                Inline::Strong(text) => self.push_inlines(text, weight | Weight::BOLD),
+                Inline::Strikethrough(text) => self.push_inlines(text, weight | Weight::STRUCK),
+                Inline::Link { target, text } => {
+                    self.push_inlines(text, weight | Weight::UNDERLINE);
+                    if let LinkTarget::Web(url) = target
+                        && Inline::plain(text) != *url
+                    {
+                        self.push(&format!(" <{url}>"), weight);
+                    }
+                }
+                Inline::SoftBreak => self.push(" ", weight),
+                Inline::HardBreak => {
+                    self.text.push('\n');
+                    self.runs.push((self.text.len(), weight));
+                }
+            }
+        }
+    }
+
+    /// Adds other words behind a space.
+    pub fn append(&mut self, other: &Words) {
+        self.push(" ", Weight::PLAIN);
+        let from = self.text.len();
+        self.text.push_str(&other.text);
+        self.runs.extend(other.runs.iter().map(|(end, weight)| (from + end, *weight)));
+    }
+
+    /// Part of the text.
+    pub fn text(&self, part: Range<usize>) -> &str {
+        &self.text[part]
+    }
+
+    /// Columns of its longest line if nothing wraps.
     pub fn width(&self) -> usize {
-        self.0.iter().map(|(text, _)| text.width()).sum()
+        self.text.split('\n').map(columns).max().unwrap_or(0)
     }
 
-    fn prefixed(mut self, prefix: &str) -> Self {
-        self.0.insert(0, (prefix.to_owned(), Weight::PLAIN));
-        self
-    }
-
-    fn write(&self, colour: bool, out: &mut String) {
-        let start = out.len();
-        for (text, weight) in &self.0 {
-            if !colour || *weight == Weight::PLAIN {
-                out.push_str(text);
+    /// Lines of at most `width` columns, as places in the text. A word that is longer is cut, except an address: that
+    /// must stay whole to be copied.
+    pub fn lines(&self, width: usize) -> Vec<Range<usize>> {
+        let mut lines = Vec::with_capacity(self.text.len() / width.max(1) + 2);
+        // The line in hand and its columns; no line is in hand where they are 0.
+        let (mut line, mut used) = (0..0, 0);
+        let mut start = 0;
+        // Bytes, because the space and the line feed are bytes in any text, and one pass over them is cheap.
+        for (at, byte) in self.text.bytes().chain([b'\n']).enumerate() {
+            if byte != b' ' && byte != b'\n' {
                 continue;
             }
-            let on = Weight::SGR.iter().filter(|(flag, _)| weight.0 & flag.0 != 0).map(|(_, code)| *code);
-            out.push_str("\x1b[");
-            out.push_str(&on.collect::<Vec<_>>().join(";"));
-            out.push('m');
-            out.push_str(text);
-            out.push_str("\x1b[0m");
+            let word = &self.text[start..at];
+            let wide = columns(word);
+            if wide > 0 && used > 0 && used + 1 + wide > width {
+                lines.push(line.clone());
+                used = 0;
+            }
+            if wide > width && !word.contains("https://") {
+                (line, used) = cut(word, start, width, &mut lines);
+            } else if wide > 0 {
+                line = if used == 0 { start..at } else { line.start..at };
+                used = if used == 0 { wide } else { used + 1 + wide };
+            }
+            if byte == b'\n' && used > 0 {
+                lines.push(line.clone());
+                used = 0;
+            }
+            start = at + 1;
         }
-        let end = start + out[start..].trim_end_matches(' ').len();
-        out.truncate(end);
-        out.push('\n');
+        lines
     }
 }
 
-/// Blocks as lines; prose at most 72 wide, tables as wide as `width`.
-pub fn lines(blocks: &[Block], width: usize) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for block in blocks {
-        if !lines.is_empty() {
-            lines.push(Line::default());
+/// Cuts a word that is wider than a line; gives the last part and its columns.
+fn cut(word: &str, at: usize, width: usize, lines: &mut Vec<Range<usize>>) -> (Range<usize>, usize) {
+    let (mut start, mut used) = (0, 0);
+    for (place, c) in word.char_indices() {
+        let wide = c.width().unwrap_or(0);
+        if used + wide > width && used > 0 {
+            lines.push(at + start..at + place);
+            (start, used) = (place, 0);
         }
-        lines.extend(block_lines(block, width.max(NARROWEST)));
+        used += wide;
     }
-    lines
+    (at + start..at + word.len(), used)
 }
 
-fn block_lines(block: &Block, width: usize) -> Vec<Line> {
-    match block {
-        Block::Heading { level, text, .. } => {
-            let weight = if *level == 2 { Weight::BOLD | Weight::UNDERLINE } else { Weight::BOLD };
-            wrap(&words(text, weight), width.min(PROSE))
-        }
-        Block::Paragraph(text) => wrap(&words(text, Weight::PLAIN), width.min(PROSE)),
-        Block::List { start, items } => list_lines(*start, items, width),
-        Block::Quote(blocks) => prefixed(lines(blocks, narrower(width, 2)), "> "),
-        Block::Alert { kind, blocks } => {
-            let mut inner = vec![Line::new(alert_name(*kind), Weight::BOLD)];
-            inner.extend(lines(blocks, narrower(width, 2)));
-            prefixed(inner, "| ")
-        }
-        Block::Code { text, .. } => {
-            text.split('\n').map(|line| Line::new(line, Weight::PLAIN).prefixed("    ")).collect()
-        }
-        Block::Diagram { alt, text } => {
-            let mut drawn: Vec<Line> = text.split('\n').map(|line| Line::new(line, Weight::PLAIN)).collect();
-            drawn.extend(wrap(&plain_words(&format!("({alt})"), Weight::DIM), width.min(PROSE)));
-            drawn
-        }
-        Block::Table { head, rows } => super::table::lines(head, rows, width),
-        Block::Lab { title, to_come, .. } => {
-            let what = if *to_come { "still to come" } else { "open the lesson in osai to do it" };
-            let mut text = plain_words(&format!("Lab: {title}"), Weight::BOLD);
-            text.extend(plain_words(&format!("({what})"), Weight::DIM));
-            prefixed(wrap(&text, narrower(width, 2)), "> ")
-        }
-        Block::Rule => vec![Line::new(&"-".repeat(width.min(PROSE)), Weight::DIM)],
+/// Columns of a text on one line.
+pub fn columns(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
+/// Text being written, line by line, with what stands before each line.
+#[derive(Debug)]
+pub struct Page {
+    text: String,
+    /// Columns of the terminal, less what stands before each line.
+    width: usize,
+    colour: bool,
+    /// What stands before each line, and before the next one if that is something else.
+    before: String,
+    before_next: Option<String>,
+}
+
+impl Page {
+    /// An empty page.
+    pub fn new(width: usize, colour: bool) -> Self {
+        Self { text: String::with_capacity(4096), width, colour, before: String::new(), before_next: None }
     }
-}
 
-/// What is nested keeps to the width of prose, tables too.
-fn narrower(width: usize, by: usize) -> usize {
-    width.min(PROSE).saturating_sub(by).max(NARROWEST)
-}
+    /// The text, for a terminal or a pipe.
+    pub fn into_text(self) -> String {
+        self.text
+    }
 
-fn prefixed(lines: Vec<Line>, prefix: &str) -> Vec<Line> {
-    lines.into_iter().map(|line| line.prefixed(prefix)).collect()
+    /// Columns of prose here.
+    pub fn prose(&self) -> usize {
+        self.width.clamp(NARROWEST, PROSE)
+    }
+
+    /// Columns of tables here.
+    pub fn width(&self) -> usize {
+        self.width.max(NARROWEST)
+    }
+
+    /// Wrapped words.
+    pub fn words(&mut self, words: &Words) {
+        for line in words.lines(self.prose()) {
+            self.begin();
+            self.part(words, line);
+            self.end();
+        }
+    }
+
+    /// A line that is not wrapped.
+    pub fn line(&mut self, text: &str, weight: Weight) {
+        self.begin();
+        self.run(SafeText::line(text).as_str(), weight);
+        self.end();
+    }
+
+    /// An empty line.
+    pub fn gap(&mut self) {
+        self.begin();
+        self.end();
+    }
+
+    /// What stands before a line.
+    pub fn begin(&mut self) {
+        match self.before_next.take() {
+            Some(before) => self.text.push_str(&before),
+            None => self.text.push_str(&self.before),
+        }
+    }
+
+    /// Ends a line, without spaces at its end.
+    pub fn end(&mut self) {
+        self.text.truncate(self.text.trim_end_matches(' ').len());
+        self.text.push('\n');
+    }
+
+    /// Part of some words within a line.
+    pub fn part(&mut self, words: &Words, part: Range<usize>) {
+        let mut at = part.start;
+        for (end, weight) in &words.runs {
+            let stop = part.end.min(*end);
+            if stop > at {
+                self.run(&words.text[at..stop], *weight);
+                at = stop;
+            }
+        }
+    }
+
+    /// Safe text within a line.
+    pub fn run(&mut self, text: &str, weight: Weight) {
+        if !self.colour || weight == Weight::PLAIN {
+            self.text.push_str(text);
+            return;
+        }
+        self.text.push_str("\x1b[");
+        for (place, (_, code)) in Weight::SGR.iter().filter(|(flag, _)| weight.0 & flag.0 != 0).enumerate() {
+            self.text.push_str(if place > 0 { ";" } else { "" });
+            self.text.push_str(code);
+        }
+        self.text.push('m');
+        self.text.push_str(text);
+        self.text.push_str("\x1b[0m");
+    }
+
+    /// Everything that `fill` writes stands behind `rest`, its first line behind `first` (both of the same width).
+    pub fn nested(&mut self, first: &str, rest: &str, fill: impl FnOnce(&mut Self)) {
+        let outer = self.before.len();
+        let mut before = self.before_next.take().unwrap_or_else(|| self.before.clone());
+        before.push_str(first);
+        self.before_next = Some(before);
+        self.before.push_str(rest);
+        // What is nested keeps to the width of prose, tables too.
+        let width = self.width;
+        self.width = width.min(PROSE).saturating_sub(rest.len()).max(NARROWEST);
+        fill(self);
+        if self.before_next.is_some() {
+            self.gap();
+        }
+        self.width = width;
+        self.before.truncate(outer);
+    }
+
+    /// A label in a column of `room`, and wrapped words beside it; below it where there is little room.
+    pub fn labelled(&mut self, label: &str, words: &Words, room: usize) {
+        if self.width < room + 2 * NARROWEST {
+            if !label.is_empty() {
+                self.line(label, Weight::BOLD);
+            }
+            return self.nested("  ", "  ", |page| page.words(words));
+        }
+        let mut styled = Self::new(0, self.colour);
+        styled.run(SafeText::line(label).as_str(), Weight::BOLD);
+        styled.text.push_str(&" ".repeat(room.saturating_sub(columns(label))));
+        self.nested(&styled.text, &" ".repeat(room), |page| page.words(words));
+    }
+
+    /// Blocks, parted by empty lines.
+    pub fn blocks(&mut self, blocks: &[Block]) {
+        for (place, block) in blocks.iter().enumerate() {
+            if place > 0 {
+                self.gap();
+            }
+            self.block(block);
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        match block {
+            Block::Heading { level, text, .. } => {
+                let weight = if *level == 2 { Weight::BOLD | Weight::UNDERLINE } else { Weight::BOLD };
+                self.words(&Words::of(text, weight));
+            }
+            Block::Paragraph(text) => self.words(&Words::of(text, Weight::PLAIN)),
+            Block::List { start, items } => self.list(*start, items),
+            Block::Quote(blocks) => self.nested("> ", "> ", |page| page.blocks(blocks)),
+            Block::Alert { kind, blocks } => self.nested("| ", "| ", |page| {
+                page.line(alert_name(*kind), Weight::BOLD);
+                page.blocks(blocks);
+            }),
+            Block::Code { text, .. } => self.nested("    ", "    ", |page| page.verbatim(text)),
+            Block::Diagram { alt, text } => {
+                self.verbatim(text);
+                self.words(&Words::new(&format!("({alt})"), Weight::DIM));
+            }
+            Block::Table { head, rows } => super::table::write(head, rows, self),
+            Block::Lab { title, to_come, .. } => {
+                let mut words = Words::new(&format!("Lab: {title}"), Weight::BOLD);
+                let what = if *to_come { " (still to come)" } else { " (open the lesson in osai to do it)" };
+                words.push(what, Weight::DIM);
+                self.nested("> ", "> ", |page| page.words(&words));
+            }
+            Block::Rule => self.line(&"-".repeat(self.prose()), Weight::DIM),
+        }
+    }
+
+    fn verbatim(&mut self, text: &str) {
+        text.split('\n').for_each(|line| self.line(line, Weight::PLAIN));
+    }
+
+    fn list(&mut self, start: Option<u64>, items: &[ListItem]) {
+        let is_loose = items.iter().any(|item| item.blocks.len() > 1 && !matches!(item.blocks[1], Block::List { .. }));
+        let last = start.map_or(0, |first| first.saturating_add(items.len() as u64).saturating_sub(1));
+        let digits = last.to_string().len();
+        for (place, item) in (0..).zip(items) {
+            if is_loose && place > 0 {
+                self.gap();
+            }
+            let mark = match (start, item.checked) {
+                (_, Some(true)) => "[x] ".to_owned(),
+                (_, Some(false)) => "[ ] ".to_owned(),
+                (Some(first), None) => format!("{:>digits$}. ", first.saturating_add(place)),
+                (None, None) => "- ".to_owned(),
+            };
+            self.nested(&mark, &" ".repeat(mark.len()), |page| {
+                if is_loose {
+                    page.blocks(&item.blocks);
+                } else {
+                    item.blocks.iter().for_each(|block| page.block(block));
+                }
+            });
+        }
+    }
 }
 
 fn alert_name(kind: Alert) -> &'static str {
@@ -207,177 +448,6 @@ fn alert_name(kind: Alert) -> &'static str {
         Alert::Warning => "Warning",
         Alert::Caution => "Caution",
     }
-}
-
-fn list_lines(start: Option<u64>, items: &[ListItem], width: usize) -> Vec<Line> {
-    let is_loose = items.iter().any(|item| item.blocks.len() > 1 && !matches!(item.blocks[1], Block::List { .. }));
-    let last = start.map_or(0, |first| first.saturating_add(items.len() as u64));
-    let room = start.map_or(2, |_| last.to_string().len() + 2);
-    let mut out: Vec<Line> = Vec::new();
-    for (place, item) in (0..).zip(items) {
-        if is_loose && !out.is_empty() {
-            out.push(Line::default());
-        }
-        let mark = match (start, item.checked) {
-            (_, Some(true)) => "[x] ".to_owned(),
-            (_, Some(false)) => "[ ] ".to_owned(),
-            (Some(first), None) => format!("{:>2$}{} ", first.saturating_add(place), ".", room - 2),
-            (None, None) => "- ".to_owned(),
-        };
-        let rest = " ".repeat(mark.len());
-        let mut inner = if is_loose {
-            lines(&item.blocks, narrower(width, mark.len()))
-        } else {
-            item.blocks.iter().flat_map(|block| block_lines(block, narrower(width, mark.len()))).collect()
-        };
-        if inner.is_empty() {
-            inner.push(Line::default());
-        }
-        out.extend(inner.into_iter().enumerate().map(|(i, line)| line.prefixed(if i == 0 { &mark } else { &rest })));
-    }
-    out
-}
-
-/// What is not broken at a line's end: chunks without a space between them.
-#[derive(Clone, Debug, Default)]
-pub struct Word {
-    chunks: Vec<(String, Weight)>,
-    /// A hard break stands before it.
-    breaks: bool,
-}
-
-impl Word {
-    /// Columns.
-    pub fn width(&self) -> usize {
-        self.chunks.iter().map(|(text, _)| text.width()).sum()
-    }
-}
-
-impl Word {
-    fn is_address(&self) -> bool {
-        self.chunks.iter().any(|(text, _)| text.contains("https://"))
-    }
-}
-
-/// Text as words.
-pub fn plain_words(text: &str, weight: Weight) -> Vec<Word> {
-    let mut words = vec![Word::default()];
-    add_text(text, weight, &mut words);
-    finished(words)
-}
-
-/// Inlines as words; a link to a page shows its address.
-pub fn words(inlines: &[Inline], weight: Weight) -> Vec<Word> {
-    let mut words = vec![Word::default()];
-    add_inlines(inlines, weight, &mut words);
-    finished(words)
-}
-
-fn finished(mut words: Vec<Word>) -> Vec<Word> {
-    words.retain(|word| !word.chunks.is_empty());
-    words
-}
-
-fn add_inlines(inlines: &[Inline], weight: Weight, words: &mut Vec<Word>) {
-    for inline in inlines {
-        match inline {
-            Inline::Text(text) => add_text(text, weight, words),
-            Inline::Code(text) => add_text(&format!("`{text}`"), weight, words),
-            Inline::Emphasis(text) => add_inlines(text, weight | Weight::ITALIC, words),
-            Inline::Strong(text) => add_inlines(text, weight | Weight::BOLD, words),
-            Inline::Strikethrough(text) => add_inlines(text, weight | Weight::STRUCK, words),
-            Inline::Link { target, text } => {
-                add_inlines(text, weight | Weight::UNDERLINE, words);
-                if let LinkTarget::Web(url) = target
-                    && Inline::plain(text) != *url
-                {
-                    add_text(&format!(" <{url}>"), weight, words);
-                }
-            }
-            Inline::SoftBreak => words.push(Word::default()),
-            Inline::HardBreak => words.push(Word { breaks: true, ..Word::default() }),
-        }
-    }
-}
-
-/// Spaces part words; a text that does not begin with one goes on with the last word.
-fn add_text(text: &str, weight: Weight, words: &mut Vec<Word>) {
-    for (place, part) in SafeText::line(text).as_str().split(' ').enumerate() {
-        if place > 0 {
-            words.push(Word::default());
-        }
-        if let Some(word) = words.last_mut()
-            && !part.is_empty()
-        {
-            word.chunks.push((part.to_owned(), weight));
-        }
-    }
-}
-
-/// Words as lines of at most `width` columns. A word that is longer is cut, except an address: that must stay whole to
-/// be copied.
-pub fn wrap(words: &[Word], width: usize) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let mut line = Line::default();
-    let mut used = 0;
-    for word in words {
-        let wide = word.width();
-        if used > 0 && (word.breaks || used + 1 + wide > width) {
-            lines.push(std::mem::take(&mut line));
-            used = 0;
-        }
-        if used > 0 {
-            // A space inside an underlined link or heading is underlined too.
-            let (before, after) = (line.0.last().map(|chunk| chunk.1), word.chunks.first().map(|chunk| chunk.1));
-            line.push(" ", if before == after { before.unwrap_or_default() } else { Weight::PLAIN });
-            used += 1;
-        }
-        if wide <= width || word.is_address() {
-            word.chunks.iter().for_each(|(text, weight)| line.push(text, *weight));
-            used += wide;
-            continue;
-        }
-        for (text, weight) in &word.chunks {
-            for c in text.chars() {
-                let columns = c.width().unwrap_or(0);
-                if used + columns > width && used > 0 {
-                    lines.push(std::mem::take(&mut line));
-                    used = 0;
-                }
-                line.push(c.encode_utf8(&mut [0; 4]), *weight);
-                used += columns;
-            }
-        }
-    }
-    if used > 0 {
-        lines.push(line);
-    }
-    lines
-}
-
-/// A label in a column of `room`, and wrapped text beside it; below it where there is little room.
-pub fn labelled(label: &str, text: &[Word], room: usize, width: usize) -> Vec<Line> {
-    if width < room + 2 * NARROWEST {
-        let mut out = vec![Line::new(label, Weight::BOLD)];
-        out.extend(prefixed(wrap(text, narrower(width, 2)), "  "));
-        return out;
-    }
-    let beside = |(i, line): (usize, Line)| {
-        let mut out = Line::default();
-        out.push(if i == 0 { label } else { "" }, Weight::BOLD);
-        out.push(&" ".repeat(room.saturating_sub(out.width())), Weight::PLAIN);
-        out.0.extend(line.0);
-        out
-    };
-    wrap(text, width - room).into_iter().enumerate().map(beside).collect()
-}
-
-/// Lines as plain text.
-#[cfg(test)]
-pub fn plain(lines: &[Line]) -> String {
-    let mut text = String::new();
-    lines.iter().for_each(|line| line.write(false, &mut text));
-    text
 }
 
 #[cfg(test)]
@@ -392,6 +462,12 @@ mod tests {
         Block::Paragraph(text(words))
     }
 
+    fn shown(blocks: &[Block], width: usize) -> String {
+        let mut page = Page::new(width, false);
+        page.blocks(blocks);
+        page.into_text()
+    }
+
     #[test]
     fn blocks_wrap_and_nest() {
         let item = |words: &str| ListItem { checked: None, blocks: vec![paragraph(words)] };
@@ -403,7 +479,7 @@ mod tests {
             Block::Code { language: "rust".into(), text: "let long_line_stays = as_it_is();".into() },
         ];
         assert_eq!(
-            plain(&lines(&blocks, 20)),
+            shown(&blocks, 20),
             "\
 One idea
 
@@ -424,16 +500,32 @@ jumps over it
 
     #[test]
     fn words_longer_than_the_line_are_cut_and_wide_characters_counted() {
-        assert_eq!(plain(&wrap(&plain_words("日本語日本語 ab", Weight::PLAIN), 7)), "日本語\n日本語\nab\n");
+        assert_eq!(shown(&[paragraph("日本語日本語日本語日本語 ab")], 17), "日本語日本語日本\n語日本語 ab\n");
+        let address = "https://example.org/a/very/long/address";
+        assert_eq!(shown(&[paragraph(&format!("see {address} there"))], 16), format!("see\n{address}\nthere\n"));
+    }
+
+    #[test]
+    fn spaces_are_single_and_hard_breaks_hold() {
+        let inlines = [text("a  b "), vec![Inline::HardBreak], text(" c"), vec![Inline::SoftBreak], text("d")].concat();
+        assert_eq!(shown(&[Block::Paragraph(inlines)], 40), "a b\nc d\n");
+    }
+
+    #[test]
+    fn items_within_items_share_a_line() {
+        let list =
+            |item: Vec<Block>| Block::List { start: None, items: vec![ListItem { checked: None, blocks: item }] };
+        assert_eq!(shown(&[list(vec![list(vec![paragraph("deep")]), list(vec![])])], 40), "- - deep\n  -\n");
     }
 
     #[test]
     fn weight_is_written_only_where_it_may_be() {
-        let line = &wrap(&words(&[Inline::Strong(text("so it is"))], Weight::PLAIN), 20)[0];
-        let (mut plain, mut styled) = (String::new(), String::new());
-        line.write(false, &mut plain);
-        line.write(true, &mut styled);
-        assert_eq!((plain.as_str(), styled.as_str()), ("so it is\n", "\u{1b}[1mso it is\u{1b}[0m\n"));
+        let words = Words::of(&[text("it"), vec![Inline::Strong(text(" is so"))]].concat(), Weight::PLAIN);
+        for (colour, wanted) in [(false, "it is so\n"), (true, "it\u{1b}[1m is so\u{1b}[0m\n")] {
+            let mut page = Page::new(20, colour);
+            page.words(&words);
+            assert_eq!(page.into_text(), wanted);
+        }
     }
 
     /// Rows 35 and 36 of the table of faults.
@@ -449,7 +541,7 @@ jumps over it
             Block::Table { head: vec![text(evil)], rows: vec![vec![text(evil)]] },
             Block::Lab { id: evil.into(), title: evil.into(), to_come: false, params: evil.into(), line: 1 },
         ];
-        let shown = plain(&lines(&blocks, 80));
+        let shown = shown(&blocks, 80);
         assert!(shown.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{shown:?}");
     }
 }

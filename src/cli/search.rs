@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::content::{Hit, HitKind, Library};
 
-use super::render::{Line, Output, Weight, labelled, plain_words};
+use super::render::{Output, Weight, Words};
 
 /// Hits shown.
 const LIMIT: usize = 10;
@@ -23,17 +23,17 @@ pub fn search(words: &[String], is_json: bool, library: &Library, output: &mut O
     } else if hits.is_empty() {
         output.complain(&format!("nothing found for `{query}`; try fewer or other words"))?;
     } else {
-        let mut page = Vec::new();
-        for hit in &hits {
-            if !page.is_empty() {
-                page.push(Line::default());
+        let mut page = output.page();
+        for (place, hit) in hits.iter().enumerate() {
+            if place > 0 {
+                page.gap();
             }
-            let mut line = Line::new(&hit.title, Weight::BOLD);
-            line.push(&format!("  {}", command(hit)), Weight::DIM);
-            page.push(line);
-            page.extend(labelled("", &plain_words(&hit.excerpt, Weight::PLAIN), 2, output.prose()));
+            let mut words = Words::new(&hit.title, Weight::BOLD);
+            words.push(&format!(" ({})", command(hit)), Weight::DIM);
+            page.words(&words);
+            page.nested("  ", "  ", |page| page.words(&Words::new(&hit.excerpt, Weight::PLAIN)));
         }
-        output.lines(&page)?;
+        output.show(page)?;
     }
     Ok(u8::from(hits.is_empty()))
 }

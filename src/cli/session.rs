@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use signal_hook::consts::SIGINT;
 
-use super::dispatch;
 use super::environment::Globals;
 use super::failure::{DATA, Failure, MODEL, USAGE};
-use crate::engine::{Candidate, EngineError, Job, Model, RunStats, TextToken, Update};
+use crate::engine::{Candidate, Each, EngineError, Job, Model, Options, RunStats, TextToken};
 use crate::models;
 use crate::text::SafeText;
 
@@ -71,14 +69,13 @@ pub fn find_named(name: Option<&OsStr>, globals: &Globals) -> Result<PathBuf, St
 /// Opens the model that the command is to use.
 pub fn open_model(globals: &Globals) -> Result<Model, Failure> {
     let path = find_model(globals).map_err(|sentence| Failure::new(MODEL, sentence))?;
-    if let Some(threads) = globals.threads {
-        dispatch::limit_threads(threads);
-    }
-    guarded(|| Model::open(&path))
+    let options = Options { threads: globals.threads, ..Options::default() };
+    // Whatever is wrong while opening is the model's fault, too little memory for it included.
+    guarded(|| Model::open_with(&path, options)).map_err(|failure| failure.with_code(MODEL))
 }
 
 /// Does a job, each update going to `each`.
-pub fn run(model: &mut Model, job: Job, each: &mut dyn FnMut(Update) -> ControlFlow<()>) -> Result<RunStats, Failure> {
+pub fn run(model: &mut Model, job: Job, each: Each<'_>) -> Result<RunStats, Failure> {
     guarded(|| model.run(job, each))
 }
 

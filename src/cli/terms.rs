@@ -4,20 +4,26 @@ use std::io;
 
 use serde_json::json;
 
-use crate::content::Glossary;
+use crate::content::{Glossary, TermHead};
 
-use super::render::{Output, Weight, labelled, plain_words};
+use super::render::{Output, Weight, Words};
 
 /// Columns of the ids: most fit, longer ones push their definition along.
 const ID: usize = 32;
 
-/// Lists the terms, sorted by title.
+/// Lists the terms that `keep` keeps, sorted by title.
 ///
 /// # Errors
 /// Those of the streams.
-pub fn terms(is_json: bool, glossary: &Glossary, output: &mut Output<'_>) -> io::Result<u8> {
+pub fn terms(
+    is_json: bool,
+    glossary: &Glossary,
+    keep: &dyn Fn(&TermHead) -> bool,
+    output: &mut Output<'_>,
+) -> io::Result<u8> {
+    let heads = || glossary.heads().iter().filter(|head| keep(head));
     if is_json {
-        let list = glossary.heads().iter().map(|head| {
+        let list = heads().map(|head| {
             json!({
                 "id": head.id,
                 "title": head.title,
@@ -30,11 +36,11 @@ pub fn terms(is_json: bool, glossary: &Glossary, output: &mut Output<'_>) -> io:
         output.json(&list.collect())?;
         return Ok(0);
     }
-    let mut page = Vec::new();
-    for head in glossary.heads() {
+    let mut page = output.page();
+    for head in heads() {
         let room = ID.max(head.id.len() + 2);
-        page.extend(labelled(&head.id, &plain_words(&head.short, Weight::PLAIN), room, output.width));
+        page.labelled(&head.id, &Words::new(&head.short, Weight::PLAIN), room);
     }
-    output.lines(&page)?;
+    output.show(page)?;
     Ok(0)
 }

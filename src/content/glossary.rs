@@ -164,8 +164,9 @@ impl Glossary {
 
     /// The head of a lesson by id (`p3`), for "continue in lesson P3".
     pub fn lesson(&self, id: &str) -> Option<LessonHead> {
-        let head = |number| LessonHead::decode(self.index.lesson(number)).0;
-        (0..self.index.lesson_count()).map(head).find(|head| head.id == id)
+        let is_it = |number: &usize| LessonHead::id_of(self.index.lesson(*number)) == id;
+        let number = (0..self.index.lesson_count()).find(is_it)?;
+        Some(LessonHead::decode(self.index.lesson(number)).0)
     }
 
     fn number(&self, id: &str) -> Option<usize> {

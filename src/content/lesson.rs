@@ -64,6 +64,14 @@ pub struct LessonHead {
 }
 
 impl LessonHead {
+    /// The id alone.
+    pub(super) fn id_of(mut record: Record<'_>) -> &str {
+        for _ in ["file", "body", "level", "order", "minutes", "status"] {
+            record.number();
+        }
+        record.text()
+    }
+
     /// Reads what `index.rs` wrote.
     pub(super) fn decode(mut record: Record<'_>) -> (Self, LessonPlace) {
         let place = LessonPlace { file: record.number() as usize, body_at: record.number() as usize };

@@ -65,8 +65,11 @@ impl Config {
         };
         let hidden_size = number("embedding_length")?;
         let num_attention_heads = number("attention.head_count")?;
-        let num_key_value_heads =
-            if file.value(&key("attention.head_count_kv")).is_some() { number("attention.head_count_kv")? } else { num_attention_heads };
+        let num_key_value_heads = if file.value(&key("attention.head_count_kv")).is_some() {
+            number("attention.head_count_kv")?
+        } else {
+            num_attention_heads
+        };
         let head_dim = match file.uint(&key("attention.key_length")) {
             Some(n) => n as usize,
             None => hidden_size / num_attention_heads,

@@ -147,7 +147,13 @@ impl Decoder {
         };
         for (layer, block) in self.layers.iter().enumerate() {
             see(probe, layer, &buffers.x);
-            kernels::rms_norm(compute.isa, &buffers.x, &block.input_layernorm, config.rms_norm_eps, &mut buffers.normed);
+            kernels::rms_norm(
+                compute.isa,
+                &buffers.x,
+                &block.input_layernorm,
+                config.rms_norm_eps,
+                &mut buffers.normed,
+            );
             block.self_attn.forward(config, layer, count, cache, compute, buffers);
             if P::ATTENTIONS {
                 buffers.show_attention(config, layer, past, count, probe);

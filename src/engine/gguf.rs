@@ -292,7 +292,9 @@ impl Reader<'_> {
         let alignment = match metadata.get("general.alignment") {
             None => 32,
             Some(Value::Int(n)) if (8..=1 << 16).contains(n) && (*n as u64).is_power_of_two() => *n as usize,
-            Some(other) => return Err(self.bad(format_args!("`general.alignment` is {other:?}, no power of two from 8"))),
+            Some(other) => {
+                return Err(self.bad(format_args!("`general.alignment` is {other:?}, no power of two from 8")));
+            }
         };
         let mut infos = Vec::new();
         let mut names = HashSet::new();
@@ -320,7 +322,10 @@ impl Reader<'_> {
         for (mut info, offset) in infos {
             let start = usize::try_from(offset).ok().filter(|o| o % alignment == 0).and_then(|o| o.checked_add(data));
             let Some(start) = start else {
-                return Err(bad(format!("tensor `{}` starts at {offset}, which is not aligned to {alignment}", info.name)));
+                return Err(bad(format!(
+                    "tensor `{}` starts at {offset}, which is not aligned to {alignment}",
+                    info.name
+                )));
             };
             let size = info.bytes.len();
             let end = start.checked_add(size).filter(|end| *end <= self.bytes.len());

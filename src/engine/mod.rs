@@ -15,19 +15,19 @@ mod model;
 mod probe;
 mod sampler;
 mod template;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod tokenizer;
 mod weights;
 mod worker;
-#[cfg(test)]
-mod tests;
 
+pub use config::Config;
 pub use error::EngineError;
 pub use job::{
     Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
     TokenId, Update,
 };
-pub use config::Config;
 pub use kernels::Isa;
 pub use model::{Each, Model, Options};
 pub use probe::{Probe, Trace};

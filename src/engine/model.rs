@@ -72,7 +72,8 @@ impl Model {
         }
         let name = |key: &str| {
             let id = file.uint(&format!("tokenizer.ggml.{key}_token_id"));
-            id.filter(|id| *id < config.vocab_size as u64).map_or(String::new(), |id| tokenizer.token(id as u32).lossy())
+            id.filter(|id| *id < config.vocab_size as u64)
+                .map_or(String::new(), |id| tokenizer.token(id as u32).lossy())
         };
         let names = [name("bos"), name("eos")];
         let chat_template = file.text("tokenizer.chat_template").map(str::to_owned);
@@ -363,7 +364,9 @@ fn fits_into_memory(file: &Gguf) -> Result<(), EngineError> {
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     let (need, free) = (gib(need), gib(free));
     Err(EngineError::BadSetting {
-        what: format!("the model needs {need:.1} GiB of memory and {free:.1} GiB are free; close programs or take a smaller one"),
+        what: format!(
+            "the model needs {need:.1} GiB of memory and {free:.1} GiB are free; close programs or take a smaller one"
+        ),
     })
 }
 

@@ -139,7 +139,10 @@ impl SamplingParams {
             return bad(format!("min-p is {p}; it must be from 0 to 1"));
         }
         if !(self.repetition_penalty > 0.0 && self.repetition_penalty <= 10.0) {
-            return bad(format!("repetition penalty is {}; it must be above 0 and at most 10", self.repetition_penalty));
+            return bad(format!(
+                "repetition penalty is {}; it must be above 0 and at most 10",
+                self.repetition_penalty
+            ));
         }
         Ok(())
     }

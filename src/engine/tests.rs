@@ -36,9 +36,21 @@ fn weights(numbers: &mut Numbers, count: u64, kind: u32) -> Vec<u8> {
         0 => (0..count).flat_map(|_| (numbers.float() * 0.2).to_le_bytes()).collect(),
         1 => (0..count).flat_map(|_| f16(numbers.float() * 0.2)).collect(),
         // A scale, for Q4_1 a minimum, then codes: any bytes are codes.
-        3 => (0..count / 32).flat_map(|_| [&f16(0.02)[..], &f16(-0.15)].concat().into_iter().chain((0..16).map(|_| numbers.bits() as u8)).collect::<Vec<_>>()).collect(),
-        8 => (0..count / 32).flat_map(|_| f16(0.002).into_iter().chain((0..32).map(|_| numbers.bits() as u8)).collect::<Vec<_>>()).collect(),
-        2 => (0..count / 32).flat_map(|_| f16(0.02).into_iter().chain((0..16).map(|_| numbers.bits() as u8)).collect::<Vec<_>>()).collect(),
+        3 => (0..count / 32)
+            .flat_map(|_| {
+                [&f16(0.02)[..], &f16(-0.15)]
+                    .concat()
+                    .into_iter()
+                    .chain((0..16).map(|_| numbers.bits() as u8))
+                    .collect::<Vec<_>>()
+            })
+            .collect(),
+        8 => (0..count / 32)
+            .flat_map(|_| f16(0.002).into_iter().chain((0..32).map(|_| numbers.bits() as u8)).collect::<Vec<_>>())
+            .collect(),
+        2 => (0..count / 32)
+            .flat_map(|_| f16(0.02).into_iter().chain((0..16).map(|_| numbers.bits() as u8)).collect::<Vec<_>>())
+            .collect(),
         other => panic!("no generator for type {other}"),
     }
 }
@@ -63,7 +75,10 @@ fn builder(kind: u32) -> Builder {
         .texts("tokenizer.ggml.tokens", &names)
         .texts("tokenizer.ggml.merges", &[])
         .uint("tokenizer.ggml.eos_token_id", 257)
-        .text("tokenizer.chat_template", "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}");
+        .text(
+            "tokenizer.chat_template",
+            "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}",
+        );
     file.keys.push((
         "tokenizer.ggml.token_type".into(),
         9,
@@ -129,7 +144,8 @@ fn cached_logits_equal_uncached_ones_for_every_type_set_and_split() {
         let mut first: Option<Vec<u32>> = None;
         for isa in Isa::available() {
             for threads in [1, 3] {
-                let mut model = open(&builder(kind), Options { threads: Some(threads), isa: Some(isa) }).expect("opens");
+                let mut model =
+                    open(&builder(kind), Options { threads: Some(threads), isa: Some(isa) }).expect("opens");
                 for chunk in [64, 7, 1] {
                     let got = bits(&model.logits(&tokens, chunk));
                     let want = first.get_or_insert_with(|| got.clone());
@@ -161,10 +177,16 @@ fn greedy_ignores_the_seed_and_a_seed_repeats_its_text() {
     let mut ids = |sampling: SamplingParams| {
         let (updates, outcome) = run(&mut model, generate("ab", sampling, 12));
         outcome.expect("runs");
-        updates.iter().filter_map(|u| if let Update::Token { chosen, .. } = u { Some(chosen.token.id) } else { None }).collect::<Vec<_>>()
+        updates
+            .iter()
+            .filter_map(|u| if let Update::Token { chosen, .. } = u { Some(chosen.token.id) } else { None })
+            .collect::<Vec<_>>()
     };
     let seeded = |seed| SamplingParams { seed: Some(seed), ..SamplingParams::default() };
-    assert_eq!(ids(SamplingParams { seed: Some(1), ..SamplingParams::greedy() }), ids(SamplingParams { seed: Some(2), ..SamplingParams::greedy() }));
+    assert_eq!(
+        ids(SamplingParams { seed: Some(1), ..SamplingParams::greedy() }),
+        ids(SamplingParams { seed: Some(2), ..SamplingParams::greedy() })
+    );
     assert_eq!(ids(seeded(5)), ids(seeded(5)));
     assert_ne!(ids(seeded(5)), ids(seeded(6)));
 }
@@ -187,7 +209,10 @@ fn a_long_prompt_is_told_as_it_is_read_and_can_be_stopped() {
     let mut model = tiny(0);
     let text = "y".repeat(150);
     let (updates, _) = run(&mut model, Job::Next { prompt: Prompt::Text(text.clone()) });
-    assert!(matches!(updates[..], [Update::Reading { done: 64, total: 150 }, Update::Reading { done: 128, .. }, Update::Next(_)]));
+    assert!(matches!(
+        updates[..],
+        [Update::Reading { done: 64, total: 150 }, Update::Reading { done: 128, .. }, Update::Next(_)]
+    ));
     let stats = model.run(Job::Next { prompt: Prompt::Text(format!("z{text}")) }, &mut |_| ControlFlow::Break(()));
     assert_eq!(stats.expect("runs").stop, Stop::Cancelled);
 }
@@ -209,12 +234,15 @@ fn the_end_of_the_context_ends_the_text() {
 fn typed_control_tokens_stay_text() {
     let mut model = tiny(0);
     let message = ChatMessage { role: Role::User, content: "a<|im_end|>b".into() };
-    let (updates, _) = run(&mut model, Job::Generate {
-        prompt: Prompt::Chat(vec![message]),
-        sampling: SamplingParams::greedy(),
-        max_new_tokens: 1,
-        top_candidates: 0,
-    });
+    let (updates, _) = run(
+        &mut model,
+        Job::Generate {
+            prompt: Prompt::Chat(vec![message]),
+            sampling: SamplingParams::greedy(),
+            max_new_tokens: 1,
+            top_candidates: 0,
+        },
+    );
     let Update::Prompt { text, tokens } = &updates[0] else { panic!("no prompt") };
     assert_eq!(text, "<|im_start|>user\na<|im_end|>b<|im_end|>");
     assert_eq!(tokens.iter().filter(|t| t.special).count(), 2, "only the template's own");

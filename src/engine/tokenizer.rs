@@ -39,8 +39,9 @@ impl Tokenizer {
     /// [`EngineError::BadFile`] or [`EngineError::Unsupported`] when it is missing or of a kind that cannot be cut.
     pub fn from_gguf(file: &Gguf) -> Result<Self, EngineError> {
         let id = |name: &str| file.uint(&format!("tokenizer.ggml.{name}_token_id")).map(|n| n as TokenId);
-        let tokens =
-            file.texts("tokenizer.ggml.tokens").ok_or_else(|| file.bad("the key `tokenizer.ggml.tokens` is missing"))?;
+        let tokens = file
+            .texts("tokenizer.ggml.tokens")
+            .ok_or_else(|| file.bad("the key `tokenizer.ggml.tokens` is missing"))?;
         let token_type = file.words("tokenizer.ggml.token_type", u32::from_le_bytes);
         let kind = |i: usize| token_type.as_ref().and_then(|t| t.get(i)).copied().unwrap_or(1);
         let is_special: Vec<bool> = (0..tokens.len()).map(|i| kind(i) == CONTROL).collect();

@@ -53,11 +53,16 @@ impl Worker {
                 };
                 // A tensor library can panic; the learner's screen must not freeze for it.
                 let outcome = panic::catch_unwind(AssertUnwindSafe(|| execute(job, &mut each)));
-                report(run, match outcome {
-                    Ok(Ok(stats)) => Update::Finished(stats),
-                    Ok(Err(error)) => Update::Failed(error),
-                    Err(_) => Update::Failed(EngineError::Internal { what: "a panic on the model's thread".into() }),
-                });
+                report(
+                    run,
+                    match outcome {
+                        Ok(Ok(stats)) => Update::Finished(stats),
+                        Ok(Err(error)) => Update::Failed(error),
+                        Err(_) => {
+                            Update::Failed(EngineError::Internal { what: "a panic on the model's thread".into() })
+                        }
+                    },
+                );
             }
         })?;
         Ok(Self { jobs })

@@ -132,7 +132,9 @@ impl App {
                 }
                 self.tell_all(&event, &mut effects);
             }
-            Event::Recorded { .. } | Event::NotRecorded { .. } | Event::LabState { .. } | Event::Connections(_) => self.tell_all(&event, &mut effects),
+            Event::Recorded { .. } | Event::NotRecorded { .. } | Event::LabState { .. } | Event::Connections(_) => {
+                self.tell_all(&event, &mut effects)
+            }
         }
         effects
     }
@@ -446,7 +448,10 @@ impl App {
     pub fn view(&self, area: Rect, buf: &mut Buffer) {
         let theme = &self.shared.theme;
         if self.is_too_small() {
-            let text = format!("osai needs {}×{}, this is {}×{}: make the window larger", SMALLEST.0, SMALLEST.1, area.width, area.height);
+            let text = format!(
+                "osai needs {}×{}, this is {}×{}: make the window larger",
+                SMALLEST.0, SMALLEST.1, area.width, area.height
+            );
             let lines = wrap(&[Piece::new(text, theme.text)], usize::from(area.width));
             for (y, line) in lines.iter().enumerate() {
                 draw::put(buf, area, (0, y as u16), line.first().map_or("", |p| &p.text), theme.text);
@@ -454,7 +459,8 @@ impl App {
         } else {
             let entry = self.current();
             let (left, right) = entry.screen.header(&self.shared);
-            let from = draw::put_right(buf, Rect { width: area.width.saturating_sub(1), ..area }, 0, &right, theme.quiet);
+            let from =
+                draw::put_right(buf, Rect { width: area.width.saturating_sub(1), ..area }, 0, &right, theme.quiet);
             let left = draw::cut(SafeText::line(left).as_str(), usize::from(from.saturating_sub(3)));
             draw::put(buf, area, (1, 0), &left, theme.title);
             entry.screen.view(self.body().intersection(area), buf, &self.shared);

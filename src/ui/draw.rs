@@ -126,7 +126,9 @@ mod tests {
     #[test]
     fn a_swept_frame_holds_nothing_that_could_command_the_terminal() {
         let mut buf = Buffer::empty(Rect::new(0, 0, 6, 1));
-        for (x, symbol) in ["\u{1b}]52;c;AAAA\u{7}", "\u{202e}", "a\u{200b}", "é", "\u{9b}", "\u{e0041}"].iter().enumerate() {
+        for (x, symbol) in
+            ["\u{1b}]52;c;AAAA\u{7}", "\u{202e}", "a\u{200b}", "é", "\u{9b}", "\u{e0041}"].iter().enumerate()
+        {
             buf.cell_mut((x as u16, 0)).expect("inside").set_symbol(symbol);
         }
         sweep(&mut buf);

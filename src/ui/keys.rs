@@ -72,7 +72,12 @@ pub const GLOBAL: &[Binding<Global>] = &[
 
 /// Keys that work everywhere, also while text is typed.
 pub const ALWAYS: &[Binding<Global>] = &[
-    Binding { presses: &[KeyPress::ctrl('c')], keys: "ctrl-c", what: "stop, or quit at once", action: Global::Interrupt },
+    Binding {
+        presses: &[KeyPress::ctrl('c')],
+        keys: "ctrl-c",
+        what: "stop, or quit at once",
+        action: Global::Interrupt,
+    },
     Binding { presses: &[KeyPress::ctrl('z')], keys: "ctrl-z", what: "to the shell", action: Global::Suspend },
     Binding { presses: &[KeyPress::ctrl('l')], keys: "ctrl-l", what: "draw anew", action: Global::Redraw },
 ];

@@ -20,8 +20,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
@@ -81,7 +81,9 @@ pub fn run(setup: Setup) -> io::Result<u8> {
     let mut tui = Tui::enter(setup.mouse)?;
     let now = (setup.clock)();
     let model = match &setup.model {
-        Ok(path) => ModelState::Found(path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())),
+        Ok(path) => {
+            ModelState::Found(path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()))
+        }
         Err(why) => ModelState::Missing(why.clone()),
     };
     let shared = Shared {

@@ -46,13 +46,19 @@ impl Record {
     ///
     /// # Errors
     /// The operating system's, if it cannot start a thread.
-    pub fn open(data_dir: Result<PathBuf, String>, read_only: bool, today: Date, events: Sender<Event>) -> io::Result<Self> {
+    pub fn open(
+        data_dir: Result<PathBuf, String>,
+        read_only: bool,
+        today: Date,
+        events: Sender<Event>,
+    ) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         thread::Builder::new().name("record".into()).spawn(move || {
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| keep(data_dir, read_only, today, &inbox, &events)));
             if outcome.is_err() {
-                let why = "progress is no longer kept, by a fault of osai's; answers before this are safe: start osai anew";
+                let why =
+                    "progress is no longer kept, by a fault of osai's; answers before this are safe: start osai anew";
                 let _ = events.send(Event::NotKept(why.into()));
             }
             let _ = finished.send(());
@@ -75,7 +81,13 @@ impl Record {
     }
 }
 
-fn keep(data_dir: Result<PathBuf, String>, read_only: bool, today: Date, inbox: &Receiver<Order>, events: &Sender<Event>) {
+fn keep(
+    data_dir: Result<PathBuf, String>,
+    read_only: bool,
+    today: Date,
+    inbox: &Receiver<Order>,
+    events: &Sender<Event>,
+) {
     let tell = |event| drop(events.send(event));
     let opened = data_dir.and_then(|dir| {
         let opened = if read_only { Progress::open_read_only(&dir) } else { Progress::open(&dir) };
@@ -123,7 +135,9 @@ fn perform(progress: &mut Progress, order: Order) -> Result<Option<Event>, Progr
                 Err(error) => Event::NotRecorded { attempt: attempt.id, why: error.to_string() },
             }));
         }
-        Order::Position(lesson, position, completed, now) => progress.save_position(&lesson, position, completed, now)?,
+        Order::Position(lesson, position, completed, now) => {
+            progress.save_position(&lesson, position, completed, now)?
+        }
         Order::Goal(goal) => progress.reach_goal(&goal)?,
         Order::SaveLab(lab, state, now) => progress.save_lab(&lab, &state, now)?,
         Order::LoadLab(lab) => {

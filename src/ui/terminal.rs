@@ -14,12 +14,11 @@ use crossterm::event::{
     DisableBracketedPaste, EnableBracketedPaste, Event as TermEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers,
     MouseButton, MouseEventKind,
 };
-use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
-};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{event, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 
 use super::app::App;
 use super::event::{Event, Mouse, MouseAction};
@@ -77,7 +76,7 @@ impl Tui {
     /// The terminal cannot be written.
     pub fn draw(&mut self, app: &mut App) -> io::Result<()> {
         if app.take_redraw() {
-            self.terminal.clear()?;
+            self.forget()?;
         }
         self.terminal.draw(|frame| app.view(frame.area(), frame.buffer_mut()))?;
         Ok(())
@@ -91,7 +90,14 @@ impl Tui {
         restore();
         signals.stop();
         self.take()?;
-        self.terminal.clear()
+        self.forget()
+    }
+
+    /// Clears the screen and what is known of it, so that the next frame is sent whole. (`Terminal::clear` would ask
+    /// the terminal where its cursor is and wait for an answer that the input thread takes.)
+    fn forget(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 }
 

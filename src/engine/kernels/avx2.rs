@@ -53,7 +53,8 @@ unsafe fn lanes<const M: usize>(w: &Tiles, x: &Activations, tile: usize, first: 
                                 // 15 · 127 · 2 fits 16 bits: nothing saturates.
                                 let a = _mm256_maddubs_epi16(lo, codes(lane, b, 4 * j));
                                 let z = _mm256_maddubs_epi16(hi, codes(lane, b, 16 + 4 * j));
-                                dot[lane] = _mm256_add_epi32(dot[lane], _mm256_madd_epi16(_mm256_add_epi16(a, z), ones));
+                                dot[lane] =
+                                    _mm256_add_epi32(dot[lane], _mm256_madd_epi16(_mm256_add_epi16(a, z), ones));
                             }
                         }
                         d = _mm256_cvtph_ps(_mm_loadu_si128(t.d.as_ptr().add(8 * half).cast()));

@@ -48,7 +48,8 @@ unsafe fn lanes<const M: usize>(w: &Tiles, x: &Activations, tile: usize, first: 
                     let mut dot = [_mm512_setzero_si512(); M];
                     for j in 0..4 {
                         let bytes = _mm512_load_si512(t.codes.as_ptr().add(64 * j).cast());
-                        let (lo, hi) = (_mm512_and_si512(bytes, low), _mm512_and_si512(_mm512_srli_epi16(bytes, 4), low));
+                        let (lo, hi) =
+                            (_mm512_and_si512(bytes, low), _mm512_and_si512(_mm512_srli_epi16(bytes, 4), low));
                         for lane in 0..M {
                             dot[lane] = _mm512_dpbusd_epi32(dot[lane], lo, codes(lane, b, 4 * j));
                             dot[lane] = _mm512_dpbusd_epi32(dot[lane], hi, codes(lane, b, 16 + 4 * j));

@@ -9,11 +9,11 @@
 //! Quantised weights are repacked at load into tiles of 16 rows × 32 columns, at the file's own size. Activations are
 //! rounded to 8 bits per 32 columns, as llama.cpp does. `unsafe` stays in this folder.
 
-mod float;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod float;
 mod scalar;
 mod tile;
 
@@ -77,7 +77,14 @@ impl Isa {
 ///
 /// # Safety
 /// `out` is valid for `tokens × stride` floats, and no other thread touches the rows of `tiles`.
-pub unsafe fn matmul(isa: Isa, w: &Tiles, x: &Activations, tiles: std::ops::Range<usize>, out: *mut f32, stride: usize) {
+pub unsafe fn matmul(
+    isa: Isa,
+    w: &Tiles,
+    x: &Activations,
+    tiles: std::ops::Range<usize>,
+    out: *mut f32,
+    stride: usize,
+) {
     debug_assert_eq!(w.blocks(), x.blocks());
     let tokens = x.tokens();
     for tile in tiles {
@@ -162,8 +169,20 @@ mod tests {
             let q41 = blocks(&mut numbers, rows, columns, 2, 16);
             let q80 = blocks(&mut numbers, rows, columns, 1, 32);
             let dense = |f: fn(&[u8]) -> [f32; 32], bytes: &[u8], size| bytes.chunks_exact(size).flat_map(f).collect();
-            cases.push(("Q4_1", Tiles::q4_1(&q41, rows, columns), dense(scalar::dequantize_q4_1, &q41, 20), rows, columns));
-            cases.push(("Q8_0", Tiles::q8_0(&q80, rows, columns), dense(scalar::dequantize_q8_0, &q80, 34), rows, columns));
+            cases.push((
+                "Q4_1",
+                Tiles::q4_1(&q41, rows, columns),
+                dense(scalar::dequantize_q4_1, &q41, 20),
+                rows,
+                columns,
+            ));
+            cases.push((
+                "Q8_0",
+                Tiles::q8_0(&q80, rows, columns),
+                dense(scalar::dequantize_q8_0, &q80, 34),
+                rows,
+                columns,
+            ));
         }
         cases
     }

@@ -35,7 +35,8 @@ pub(super) fn tile_sums(w: &Tiles, x: &Activations, tile: usize, first: usize, m
                         let mut dot = 0_i32;
                         for g in 0..8 {
                             for c in 0..4 {
-                                dot += i32::from((t.codes[64 * g + 4 * r + c] ^ 0x80) as i8) * i32::from(codes[4 * g + c]);
+                                dot +=
+                                    i32::from((t.codes[64 * g + 4 * r + c] ^ 0x80) as i8) * i32::from(codes[4 * g + c]);
                             }
                         }
                         sum[r] = (dot as f32).mul_add(t.d[r].to_f32() * scale, sum[r]);

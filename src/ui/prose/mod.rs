@@ -77,7 +77,8 @@ pub struct Page {
 
 /// Lays blocks out to lines of at most `columns` (unless the text has a wider character than that).
 pub fn layout(blocks: &[Block], columns: usize, theme: &Theme) -> Page {
-    let mut setter = Setter { theme, columns: columns.max(1), page: Page::default(), indent: vec![], marker: None, depth: 0 };
+    let mut setter =
+        Setter { theme, columns: columns.max(1), page: Page::default(), indent: vec![], marker: None, depth: 0 };
     setter.blocks(blocks, false);
     let mut page = setter.page;
     page.place_links();
@@ -164,7 +165,11 @@ impl Page {
             let y = area.y + row as u16;
             let mut x = area.x;
             for piece in pieces {
-                let style = if piece.link.is_some() && piece.link == focus { piece.style.patch(theme.selected) } else { piece.style };
+                let style = if piece.link.is_some() && piece.link == focus {
+                    piece.style.patch(theme.selected)
+                } else {
+                    piece.style
+                };
                 let room = usize::from(area.right().saturating_sub(x));
                 if room == 0 {
                     break;
@@ -295,7 +300,8 @@ impl Setter<'_> {
     }
 
     fn list(&mut self, start: Option<u64>, items: &[ListItem]) {
-        let loose = items.iter().any(|item| item.blocks.iter().filter(|b| !matches!(b, Block::List { .. })).count() > 1);
+        let loose =
+            items.iter().any(|item| item.blocks.iter().filter(|b| !matches!(b, Block::List { .. })).count() > 1);
         let last = start.map_or(0, |s| s.saturating_add(items.len().saturating_sub(1) as u64));
         let digits = last.to_string().len();
         for (index, item) in items.iter().enumerate() {
@@ -397,7 +403,9 @@ impl Setter<'_> {
             }
             for (column, cell) in row.iter().enumerate() {
                 let mut pieces = Vec::new();
-                if column > 0 && let Some(name) = head.get(column).filter(|name| !name.is_empty()) {
+                if column > 0
+                    && let Some(name) = head.get(column).filter(|name| !name.is_empty())
+                {
                     pieces.extend(name.iter().map(|p| Piece { style: self.theme.quiet, ..p.clone() }));
                     pieces.push(Piece::new(": ", self.theme.quiet));
                     pieces.extend(cell.iter().cloned());
@@ -422,7 +430,10 @@ impl Setter<'_> {
             line: self.page.lines.len(),
         });
         let pieces = [
-            Piece { link: Some(link), ..Piece::new(format!("▶ Lab: {title}"), self.theme.accent.add_modifier(Modifier::BOLD)) },
+            Piece {
+                link: Some(link),
+                ..Piece::new(format!("▶ Lab: {title}"), self.theme.accent.add_modifier(Modifier::BOLD))
+            },
             Piece::new("  (enter)", self.theme.quiet),
         ];
         self.paragraph(&pieces);
@@ -452,7 +463,9 @@ impl Setter<'_> {
                 _ if self.depth > 2 * MAX_DEPTH => {}
                 Inline::Emphasis(inner) => self.inlines(inner, style.patch(theme.emphasis), link, out),
                 Inline::Strong(inner) => self.inlines(inner, style.patch(theme.strong), link, out),
-                Inline::Strikethrough(inner) => self.inlines(inner, style.add_modifier(Modifier::CROSSED_OUT), link, out),
+                Inline::Strikethrough(inner) => {
+                    self.inlines(inner, style.add_modifier(Modifier::CROSSED_OUT), link, out)
+                }
                 Inline::Link { target, text } => {
                     let number = self.page.links.len();
                     self.page.links.push(Spot { target: Target::Link(target.clone()), line: usize::MAX });

@@ -25,15 +25,17 @@ fn item(blocks: Vec<Block>) -> ListItem {
 #[test]
 fn blocks_are_set_apart_by_one_empty_line() {
     let heading = Block::Heading { level: 2, text: text("Open"), line: 1 };
-    assert_eq!(rows(&[heading, para("one two"), Block::Rule, para("three")], 5), [
-        "Open", "", "one", "two", "", "─────", "", "three"
-    ]);
+    assert_eq!(
+        rows(&[heading, para("one two"), Block::Rule, para("three")], 5),
+        ["Open", "", "one", "two", "", "─────", "", "three"]
+    );
 }
 
 #[test]
 fn lists_hang_and_nest() {
     let inner = Block::List { start: None, items: vec![item(vec![para("deep down here")])] };
-    let list = Block::List { start: Some(9), items: vec![item(vec![para("first of all"), inner]), item(vec![para("next")])] };
+    let list =
+        Block::List { start: Some(9), items: vec![item(vec![para("first of all"), inner]), item(vec![para("next")])] };
     assert_eq!(rows(&[list], 14), [" 9. first of", "    all", "    – deep", "      down", "      here", "10. next"]);
 }
 
@@ -65,14 +67,17 @@ fn table_cells_wrap_in_their_columns() {
             vec![text("everything"), text("rebuild it")],
         ],
     };
-    assert_eq!(rows(std::slice::from_ref(&table), 28), [
-        "Published   What you can do",
-        "────────────────────────────",
-        "weights     run, fine-tune",
-        "            and ship it",
-        "",
-        "everything  rebuild it",
-    ]);
+    assert_eq!(
+        rows(std::slice::from_ref(&table), 28),
+        [
+            "Published   What you can do",
+            "────────────────────────────",
+            "weights     run, fine-tune",
+            "            and ship it",
+            "",
+            "everything  rebuild it",
+        ]
+    );
 }
 
 #[test]
@@ -87,7 +92,8 @@ fn a_table_without_room_becomes_records() {
 #[test]
 fn long_code_lines_go_on_and_a_wide_diagram_is_told_in_words() {
     let code = Block::Code { language: String::new(), text: "let x = 12345;".into() };
-    let diagram = Block::Diagram { alt: "two boxes".into(), text: "┌───────────────┐".into() };
+    let diagram =
+        Block::Diagram { alt: "two boxes".into(), text: "┌───────────────┐".into() };
     assert_eq!(rows(&[code.clone(), diagram.clone()], 11), ["  let x = 1", "↪ 2345;", "", "Diagram:", "two boxes"]);
     assert_eq!(rows(&[diagram], 20), ["┌───────────────┐"]);
 }
@@ -150,8 +156,12 @@ fn nesting_without_end_is_set_flat_and_ends() {
 
 #[test]
 fn every_width_from_one_on_holds_its_lines() {
-    let link = Inline::Link { target: LinkTarget::Web("https://example.org".into()), text: text("a longword 日本語") };
-    let table = Block::Table { head: vec![text("head one"), text("b"), text("c")], rows: vec![vec![vec![link], text("x"), text("y z")]] };
+    let link =
+        Inline::Link { target: LinkTarget::Web("https://example.org".into()), text: text("a longword 日本語") };
+    let table = Block::Table {
+        head: vec![text("head one"), text("b"), text("c")],
+        rows: vec![vec![vec![link], text("x"), text("y z")]],
+    };
     let blocks = [
         Block::Quote(vec![table.clone(), Block::List { start: Some(3), items: vec![item(vec![table])] }]),
         Block::Code { language: "rust".into(), text: "fn main() { println!(\"日本\"); }".into() },

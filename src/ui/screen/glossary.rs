@@ -88,7 +88,8 @@ impl GlossaryScreen {
     }
 
     fn entry_width(&self) -> usize {
-        let columns = if self.is_beside() { self.size.0 - self.list_width() - 4 } else { self.size.0.saturating_sub(4) };
+        let columns =
+            if self.is_beside() { self.size.0 - self.list_width() - 4 } else { self.size.0.saturating_sub(4) };
         usize::from(columns).min(72)
     }
 
@@ -97,7 +98,9 @@ impl GlossaryScreen {
         self.top = self.top.min(self.selected).max((self.selected + 1).saturating_sub(self.rows()));
         let term = self.id(shared).and_then(|id| shared.library.glossary().term(&id));
         self.entry = match term {
-            Some(term) if self.is_beside() => prose::layout(&term_blocks(&term, shared), self.entry_width(), &shared.theme),
+            Some(term) if self.is_beside() => {
+                prose::layout(&term_blocks(&term, shared), self.entry_width(), &shared.theme)
+            }
             Some(term) => {
                 let text = Piece::new(SafeText::line(term.short).into_string(), shared.theme.text);
                 Page { lines: wrap(&[text], self.entry_width()), ..Page::default() }
@@ -118,7 +121,8 @@ impl GlossaryScreen {
     /// Left and right part of the first row.
     pub fn header(&self, shared: &Shared) -> (String, String) {
         let all = shared.library.glossary().heads().len();
-        let count = if self.hits.len() == all { format!("{all} terms") } else { format!("{} of {all} terms", self.hits.len()) };
+        let count =
+            if self.hits.len() == all { format!("{all} terms") } else { format!("{} of {all} terms", self.hits.len()) };
         ("Glossary".into(), count)
     }
 
@@ -192,7 +196,9 @@ impl GlossaryScreen {
         }
         if self.hits.is_empty() {
             let text = "No term is near. The search (/ at home) looks into whole texts.";
-            for (y, line) in wrap(&[Piece::new(text, theme.quiet)], usize::from(area.width.saturating_sub(4))).iter().enumerate() {
+            for (y, line) in
+                wrap(&[Piece::new(text, theme.quiet)], usize::from(area.width.saturating_sub(4))).iter().enumerate()
+            {
                 draw::put(buf, area, (2, 2 + y as u16), line.first().map_or("", |p| &p.text), theme.quiet);
             }
             return;

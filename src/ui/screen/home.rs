@@ -69,9 +69,24 @@ enum Row {
     Blank,
     Text(String, Tone),
     /// A word, a title, something right, and where it leads.
-    Choice { word: &'static str, title: String, right: String, route: Route },
-    Level { name: &'static str, done: usize, of: usize },
-    Lesson { mark: Mark, id: String, code: String, title: String, right: String },
+    Choice {
+        word: &'static str,
+        title: String,
+        right: String,
+        route: Route,
+    },
+    Level {
+        name: &'static str,
+        done: usize,
+        of: usize,
+    },
+    Lesson {
+        mark: Mark,
+        id: String,
+        code: String,
+        title: String,
+        right: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -263,11 +278,13 @@ impl HomeScreen {
     /// Draws.
     pub fn view(&self, area: Rect, buf: &mut Buffer, shared: &Shared) {
         let list = Rect { width: self.list_width().min(area.width), ..area };
-        for (y, (index, row)) in self.rows.iter().enumerate().skip(self.top).take(usize::from(area.height)).enumerate() {
+        for (y, (index, row)) in self.rows.iter().enumerate().skip(self.top).take(usize::from(area.height)).enumerate()
+        {
             view_row(row, index == self.selected, list, y as u16, buf, shared);
         }
         if area.width >= BESIDE
-            && let Some(Row::Lesson { id, .. } | Row::Choice { route: Route::Lesson { id, .. }, .. }) = self.rows.get(self.selected)
+            && let Some(Row::Lesson { id, .. } | Row::Choice { route: Route::Lesson { id, .. }, .. }) =
+                self.rows.get(self.selected)
             && let Some(head) = shared.library.find_lesson(id)
         {
             let beside = Rect { x: area.x + LIST_WIDTH + 4, width: (area.width - LIST_WIDTH - 6).min(64), ..area };
@@ -416,7 +433,8 @@ fn view_lesson(head: &LessonHead, area: Rect, buf: &mut Buffer, shared: &Shared)
     let columns = usize::from(area.width);
     let mut lines: Vec<Vec<Piece>> = Vec::new();
     let mut text = |text: String, style: Style, hang: usize| {
-        for (index, mut line) in wrap(&[Piece::new(text, style)], columns.saturating_sub(hang)).into_iter().enumerate() {
+        for (index, mut line) in wrap(&[Piece::new(text, style)], columns.saturating_sub(hang)).into_iter().enumerate()
+        {
             if hang > 0 {
                 line.insert(0, Piece::new(if index == 0 { "• " } else { "  " }, theme.accent));
             }
@@ -433,9 +451,8 @@ fn view_lesson(head: &LessonHead, area: Rect, buf: &mut Buffer, shared: &Shared)
         }
         text(String::new(), theme.text, 0);
     }
-    let names: Vec<String> = (head.terms.iter())
-        .filter_map(|id| shared.library.glossary().title(id).map(str::to_string))
-        .collect();
+    let names: Vec<String> =
+        (head.terms.iter()).filter_map(|id| shared.library.glossary().title(id).map(str::to_string)).collect();
     if !names.is_empty() {
         text("Terms".into(), theme.quiet, 0);
         text(names.join(", "), theme.text, 0);

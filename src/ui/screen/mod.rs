@@ -191,9 +191,13 @@ impl Screen {
     /// A sentence for the status row: there is no such lesson, nothing is due.
     pub fn open(route: &Route, shared: &Shared) -> Result<Self, String> {
         Ok(match route {
-            Route::Lesson { id, section } => Self::Reader(Box::new(ReaderScreen::lesson(id, section.as_deref(), shared)?)),
+            Route::Lesson { id, section } => {
+                Self::Reader(Box::new(ReaderScreen::lesson(id, section.as_deref(), shared)?))
+            }
             Route::Term(id) => Self::Reader(Box::new(ReaderScreen::term(id, shared)?)),
-            Route::Lab { id, lesson, params } => Self::Lab(Box::new(LabScreen::new(id, lesson.clone(), params, shared)?)),
+            Route::Lab { id, lesson, params } => {
+                Self::Lab(Box::new(LabScreen::new(id, lesson.clone(), params, shared)?))
+            }
             Route::Quiz(lesson) => Self::Quiz(Box::new(QuizScreen::for_lesson(lesson, shared)?)),
             Route::Review => Self::Quiz(Box::new(QuizScreen::review(shared)?)),
             Route::Glossary(query) => Self::Glossary(Box::new(GlossaryScreen::new(query, shared))),

@@ -151,9 +151,13 @@ impl SearchScreen {
         if self.hits.is_empty() {
             let text = match self.words.text().trim() {
                 "" => "In lessons and in the glossary.",
-                _ => "Nothing has these words. Fewer or other words find more; the glossary (g at home) forgives misspellings.",
+                _ => {
+                    "Nothing has these words. Fewer or other words find more; the glossary (g at home) forgives misspellings."
+                }
             };
-            for (y, line) in wrap(&[Piece::new(text, theme.quiet)], usize::from(area.width.saturating_sub(4))).iter().enumerate() {
+            for (y, line) in
+                wrap(&[Piece::new(text, theme.quiet)], usize::from(area.width.saturating_sub(4))).iter().enumerate()
+            {
                 draw::put(buf, area, (2, 2 + y as u16), line.first().map_or("", |p| &p.text), theme.quiet);
             }
         }

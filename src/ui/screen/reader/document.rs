@@ -39,7 +39,9 @@ impl Document {
             return Err(format!("there is no lesson `{}` yet", SafeText::line(id)));
         };
         let lesson = library.lesson(&head.id).map_err(|faults| {
-            let first = faults.first().map_or(String::new(), |fault| format!(": {}:{}: {}", fault.path, fault.line, fault.kind));
+            let first = faults
+                .first()
+                .map_or(String::new(), |fault| format!(": {}:{}: {}", fault.path, fault.line, fault.kind));
             format!("lesson {} cannot be shown{first}", head.code())
         })?;
         let at = library.lessons().iter().position(|other| other.id == head.id);
@@ -257,7 +259,10 @@ impl TermNote {
             id: term.id,
             title: SafeText::line(term.title).into_string(),
             short: SafeText::line(term.short).into_string(),
-            related: SafeText::line(term.related.iter().filter_map(|id| glossary.title(id)).collect::<Vec<_>>().join(", ")).into_string(),
+            related: SafeText::line(
+                term.related.iter().filter_map(|id| glossary.title(id)).collect::<Vec<_>>().join(", "),
+            )
+            .into_string(),
         })
     }
 }

@@ -3,11 +3,13 @@
 //! The text is laid out when it opens and when the width changes ([`document`] makes its blocks); drawing is in
 //! [`view`]. What the learner has read goes out as [`Effect::SavePosition`].
 
+mod bindings;
 mod document;
 mod view;
 
 pub use document::term_blocks;
 
+use self::bindings::{Act, CONTENTS_KEYS, FIND_KEYS, TABLE, TERM_KEYS};
 use self::document::{Document, LaidOut, TermNote};
 use super::{Outcome, Route, Shared};
 use crate::content::LinkTarget;
@@ -25,70 +27,6 @@ const BESIDE: u16 = 110;
 const BOTH_SIDES: u16 = 150;
 /// A position is kept when it has moved by this share since it was last kept.
 const KEEP_EVERY: f64 = 0.08;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
-    PageDown,
-    PageUp,
-    Down,
-    Up,
-    Top,
-    End,
-    NextLink,
-    PreviousLink,
-    Follow,
-    Contents,
-    Find,
-    FindNext,
-    FindPrevious,
-    Done,
-    Quiz,
-    Back,
-}
-
-const TABLE: &[Binding<Act>] = &[
-    Binding {
-        presses: &[KeyPress::char(' '), KeyPress::plain(Key::PageDown), KeyPress::ctrl('f')],
-        keys: "space",
-        what: "on",
-        action: Act::PageDown,
-    },
-    Binding { presses: &[KeyPress::plain(Key::Tab)], keys: "tab", what: "next link", action: Act::NextLink },
-    Binding { presses: &[KeyPress::plain(Key::Enter)], keys: "enter", what: "follow", action: Act::Follow },
-    Binding { presses: &[KeyPress::char('c')], keys: "c", what: "contents", action: Act::Contents },
-    Binding { presses: &[KeyPress::char('/')], keys: "/", what: "find", action: Act::Find },
-    Binding { presses: &[KeyPress::char('x')], keys: "x", what: "mark as done", action: Act::Done },
-    Binding { presses: &[KeyPress::char('z')], keys: "z", what: "quiz", action: Act::Quiz },
-    Binding { presses: &[KeyPress::char('n')], keys: "n", what: "next match", action: Act::FindNext },
-    Binding { presses: &[KeyPress::char('N')], keys: "N", what: "match before", action: Act::FindPrevious },
-    Binding { presses: &[KeyPress::char('j'), KeyPress::plain(Key::Down)], keys: "j ↓", what: "a line down", action: Act::Down },
-    Binding { presses: &[KeyPress::char('k'), KeyPress::plain(Key::Up)], keys: "k ↑", what: "a line up", action: Act::Up },
-    Binding {
-        presses: &[KeyPress::char('b'), KeyPress::plain(Key::PageUp), KeyPress::ctrl('b')],
-        keys: "b PgUp",
-        what: "a page back",
-        action: Act::PageUp,
-    },
-    Binding { presses: &[KeyPress::char('g'), KeyPress::plain(Key::Home)], keys: "g", what: "to the top", action: Act::Top },
-    Binding { presses: &[KeyPress::char('G'), KeyPress::plain(Key::End)], keys: "G", what: "to the end", action: Act::End },
-    Binding { presses: &[KeyPress::plain(Key::BackTab)], keys: "shift-tab", what: "link before", action: Act::PreviousLink },
-    Binding { presses: &[KeyPress::plain(Key::Backspace)], keys: "backspace", what: "back", action: Act::Back },
-];
-
-const FIND_KEYS: [KeyHelp; 2] = [
-    KeyHelp { keys: "enter", what: "keep the matches", press: KeyPress::plain(Key::Enter) },
-    KeyHelp { keys: "esc", what: "forget them", press: KeyPress::plain(Key::Esc) },
-];
-const CONTENTS_KEYS: [KeyHelp; 3] = [
-    KeyHelp { keys: "↑↓", what: "move", press: KeyPress::plain(Key::Down) },
-    KeyHelp { keys: "enter", what: "go there", press: KeyPress::plain(Key::Enter) },
-    KeyHelp { keys: "esc", what: "close", press: KeyPress::plain(Key::Esc) },
-];
-const TERM_KEYS: [KeyHelp; 3] = [
-    KeyHelp { keys: "enter", what: "whole entry", press: KeyPress::plain(Key::Enter) },
-    KeyHelp { keys: "tab", what: "next link", press: KeyPress::plain(Key::Tab) },
-    KeyHelp { keys: "esc", what: "close", press: KeyPress::plain(Key::Esc) },
-];
 
 /// What lies over the text.
 #[derive(Debug)]
@@ -332,7 +270,8 @@ impl ReaderScreen {
 
     fn search(&mut self, needle: &str) -> Outcome {
         self.matches = prose::find(&self.page, needle);
-        self.match_at = self.matches.iter().position(|m| m.line() >= self.top).or((!self.matches.is_empty()).then_some(0));
+        self.match_at =
+            self.matches.iter().position(|m| m.line() >= self.top).or((!self.matches.is_empty()).then_some(0));
         self.show_match()
     }
 
@@ -404,7 +343,9 @@ impl ReaderScreen {
         if self.document.lesson.is_none() {
             return (self.document.title.clone(), "glossary".to_string());
         }
-        let sections: Vec<usize> = (0..self.page.headings.len()).filter(|i| self.page.headings[*i].level == 2).collect();
+        let headings = self.page.headings.iter().enumerate();
+        let sections: Vec<usize> =
+            headings.filter(|(_, h)| h.level == 2 && h.line < self.end).map(|(i, _)| i).collect();
         let here = self.page.section_at(self.top + 1);
         let now = here.map_or(0, |here| sections.iter().filter(|s| **s <= here).count()).max(1);
         let position = self.position();

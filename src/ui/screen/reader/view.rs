@@ -36,7 +36,8 @@ impl ReaderScreen {
         if area.width >= BESIDE {
             let whole = measure + 4 + SIDE;
             let text = Rect { x: area.x + area.width.saturating_sub(whole) / 2, ..centred };
-            let side = Rect { x: text.right() + 4, width: SIDE.min(area.right().saturating_sub(text.right() + 4)), ..area };
+            let side =
+                Rect { x: text.right() + 4, width: SIDE.min(area.right().saturating_sub(text.right() + 4)), ..area };
             let half = side.height / 2;
             let contents = Rect { height: half, ..side };
             let note = Rect { y: side.y + half, height: side.height - half, ..side };
