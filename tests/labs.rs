@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use osai::engine::{Candidate, EngineError, Job, ModelInfo, NextTokens, RunStats, Stop, TextToken, TokenId, Update};
+use osai::content::{Block, Library};
+use osai::engine::{
+    Candidate, EngineError, Job, ModelInfo, NextTokens, Prompt, RunStats, Stop, TextToken, TokenId, Update,
+};
 use osai::labs::{self, Key, KeyPress, LABS, Lab, Reaction};
 use osai::theme::{Palette, Theme};
 use ratatui::buffer::Buffer;
@@ -55,6 +58,7 @@ fn every_update() -> Vec<Update> {
     let huge = f32::MAX;
     vec![
         ready(),
+        Update::Reading { done: 3, total: 9 },
         Update::Tokens(vec![]),
         Update::Tokens(vec![token(1, b"Hi"), token(2, &[0xF0, 0x9F]), token(3, &[0xA6, 0x80]), token(4, b"\x1b[2J\n")]),
         Update::Next(NextTokens { prompt: vec![], logits: vec![], top: vec![] }),
@@ -155,11 +159,37 @@ fn recorded_runs_can_be_read() {
     }
 }
 
+/// A misspelt key would be ignored in silence, and the lab would not be the lesson's.
 #[test]
-fn every_key_of_a_lab_is_known_to_its_parameters() {
-    for entry in LABS {
-        assert!(entry.keys.contains(&"title"), "{}", entry.id);
+fn lessons_give_their_labs_keys_that_these_know() {
+    let library = Library::embedded();
+    let mut labs_seen = 0;
+    for head in library.lessons() {
+        for block in library.lesson(&head.id).unwrap().blocks {
+            let Block::Lab { id, params, to_come: false, .. } = block else { continue };
+            labs_seen += 1;
+            let entry = labs::find(&id).unwrap_or_else(|| panic!("{}: no lab `{id}`", head.path));
+            let given: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&params).unwrap();
+            for key in given.keys() {
+                assert!(
+                    entry.keys.contains(&key.as_str()),
+                    "{}: `{id}` has no key `{key}`; it has {:?}",
+                    head.path,
+                    entry.keys
+                );
+            }
+            // Parameters that do not fit their types would all fall back to the lab's own.
+            let lab = (entry.open)(&params, None);
+            assert_eq!(
+                given.get("title").and_then(|t| t.as_str()).unwrap_or(&lab.title()),
+                lab.title(),
+                "{}",
+                head.path
+            );
+            assert_sound(&*lab, &head.path);
+        }
     }
+    assert!(labs_seen >= 3, "{labs_seen} labs in the lessons");
 }
 
 fn open(id: &str, params: &str) -> Box<dyn Lab> {
@@ -366,12 +396,14 @@ fn speak(lab: &mut dyn Lab, words: &[&str]) {
 }
 
 fn ask_all(lab: &mut dyn Lab) {
-    for words in [&[" Paris", "."][..], &[" Sydney", "."], &[" Eight", " legs"]] {
+    for (at, words) in [&[" Paris", "."][..], &[" Sydney", "."], &[" Eight", " legs"]].into_iter().enumerate() {
+        if at > 0 {
+            key(lab, Key::Down);
+        }
         let reaction = lab.on_key(KeyPress::char('y'));
         let Reaction::Start(Job::Generate { sampling, .. }) = reaction else { panic!("a run, got {reaction:?}") };
         assert_eq!(sampling.temperature, 0.0, "questions are answered greedily");
         speak(lab, words);
-        key(lab, Key::Down);
     }
 }
 
@@ -380,11 +412,36 @@ fn marking_the_wrong_answer_reaches_the_goals_of_generate() {
     let mut lab = open("generate", QUESTIONS);
     ask_all(&mut *lab);
     assert_eq!(reached(&*lab), ["three-answers"]);
+    lab.on_key(KeyPress::char('y'));
+    speak(&mut *lab, &[" Eight", " legs"]);
+    assert!(lab.plain().iter().any(|l| l.contains("Asked again with seed 1: the same 2 tokens.")), "{:?}", lab.plain());
     key(&mut *lab, Key::Up);
     lab.on_key(KeyPress::char('x'));
     lab.on_key(KeyPress::char('c'));
     assert_eq!(reached(&*lab), ["three-answers", "wrong-answer"]);
     assert!(lab.plain().iter().any(|l| l.contains("lacks `Canberra`")), "{:?}", lab.plain());
+}
+
+#[test]
+fn below_the_questions_stands_a_prompt_of_ones_own_as_chat_or_raw_text() {
+    let mut lab = open("generate", QUESTIONS);
+    for _ in 0..3 {
+        key(&mut *lab, Key::Down);
+    }
+    let Reaction::Start(Job::Generate { prompt: Prompt::Chat(_), .. }) = lab.on_key(KeyPress::char('g')) else {
+        panic!("a chat")
+    };
+    speak(&mut *lab, &[" It"]);
+    lab.on_key(KeyPress::char('m'));
+    lab.on_key(KeyPress::char('e'));
+    lab.on_paste(" Then");
+    key(&mut *lab, Key::Enter);
+    let Reaction::Start(Job::Generate { prompt: Prompt::Text(text), .. }) = lab.on_key(KeyPress::char('g')) else {
+        panic!("raw text")
+    };
+    assert!(text.ends_with(". Then"), "{text}");
+    speak(&mut *lab, &[" It"]);
+    assert!(reached(&*lab).is_empty(), "the lesson's three questions are the goal");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The learner's record under real faults: killed processes, damaged and foreign files, old schemas, lax umasks,
 //! a second process, a file system that takes no more. Nothing here waits on a clock.
 
+#![allow(clippy::disallowed_methods, reason = "the killed child is told by the environment what it is")]
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 
 use serde_json::json;
 
-use crate::content::{Glossary, Lookup, Status, Term};
+use crate::content::{Glossary, Lookup, Term};
 use crate::text::SafeText;
 
 use super::render::{Output, Page, Weight, Words, columns};
@@ -136,10 +136,13 @@ fn write_notes(term: &Term, glossary: &Glossary, page: &mut Page) {
         }
         page.labelled("See also", &words, LABEL);
     }
-    let ready = term.lessons.iter().filter_map(|id| glossary.lesson(id)).filter(|head| head.status == Status::Ready);
-    for (place, head) in ready.enumerate() {
-        let words = Words::new(&format!("{0} {1} (osai lesson {0})", head.code(), head.title), Weight::PLAIN);
-        page.labelled(if place == 0 { "Lesson" } else { "" }, &words, LABEL);
+    let mut label = "Lesson";
+    for id in &term.lessons {
+        if let Some(title) = glossary.lesson_title(id) {
+            let code = id.to_uppercase();
+            let words = Words::new(&format!("{code} {title} (osai lesson {code})"), Weight::PLAIN);
+            page.labelled(std::mem::take(&mut label), &words, LABEL);
+        }
     }
     if let Some(what) = &term.try_it {
         let parts = [what.note.as_deref(), what.run.as_deref()];

@@ -114,29 +114,36 @@ impl Words {
 
     /// Adds text; it is made safe here.
     pub fn push(&mut self, text: &str, weight: Weight) {
-        // What is safe as it stands need not be copied to be found so.
-        if text.bytes().all(|b| (b' '..0x7F).contains(&b)) {
-            self.push_safe(text, weight);
-        } else {
-            self.push_safe(SafeText::line(text).as_str(), weight);
-        }
-    }
-
-    fn push_safe(&mut self, text: &str, weight: Weight) {
-        if !text.contains("  ") && !(text.starts_with(' ') && self.ends_with_space()) {
-            self.text.push_str(text);
-        } else {
-            for part in text.split_inclusive(' ') {
-                if part != " " || !self.ends_with_space() {
-                    self.text.push_str(part);
-                }
+        let mut rest = text;
+        // ASCII without control characters is safe as it stands; only what lies between needs a look.
+        while !rest.is_empty() {
+            let (plain, after) = split_while(rest, is_plain);
+            self.push_safe(plain);
+            let (other, after) = split_while(after, |b| !is_plain(b));
+            if !other.is_empty() {
+                self.push_safe(SafeText::line(other).as_str());
             }
+            rest = after;
         }
         let end = self.text.len();
         match self.runs.last_mut() {
             Some((last, same)) if *same == weight => *last = end,
             _ => self.runs.push((end, weight)),
         }
+    }
+
+    /// Adds text with single spaces.
+    fn push_safe(&mut self, text: &str) {
+        let mut is_space = self.ends_with_space();
+        let mut start = 0;
+        for (at, byte) in text.bytes().enumerate() {
+            if byte == b' ' && is_space {
+                self.text.push_str(&text[start..at]);
+                start = at + 1;
+            }
+            is_space = byte == b' ';
+        }
+        self.text.push_str(&text[start..]);
     }
 
     fn ends_with_space(&self) -> bool {
@@ -198,18 +205,22 @@ impl Words {
         let (mut line, mut used) = (0..0, 0);
         let mut start = 0;
         // Bytes, because the space and the line feed are bytes in any text, and one pass over them is cheap.
-        for (at, byte) in self.text.bytes().chain([b'\n']).enumerate() {
+        let bytes = self.text.as_bytes();
+        let mut seen = 0;
+        for at in 0..=bytes.len() {
+            let byte = bytes.get(at).copied().unwrap_or(b'\n');
             if byte != b' ' && byte != b'\n' {
+                seen |= byte;
                 continue;
             }
-            let word = &self.text[start..at];
-            let wide = columns(word);
+            let wide = if seen < 0x80 { at - start } else { columns(&self.text[start..at]) };
+            seen = 0;
             if wide > 0 && used > 0 && used + 1 + wide > width {
                 lines.push(line.clone());
                 used = 0;
             }
-            if wide > width && !word.contains("https://") {
-                (line, used) = cut(word, start, width, &mut lines);
+            if wide > width && !self.text[start..at].contains("https://") {
+                (line, used) = cut(&self.text[start..at], start, width, &mut lines);
             } else if wide > 0 {
                 line = if used == 0 { start..at } else { line.start..at };
                 used = if used == 0 { wide } else { used + 1 + wide };
@@ -222,6 +233,16 @@ impl Words {
         }
         lines
     }
+}
+
+fn is_plain(byte: u8) -> bool {
+    (b' '..0x7F).contains(&byte)
+}
+
+/// Splits before the first byte that is not so. A byte that is ASCII begins a character, and one that is not follows
+/// ASCII only as the first of a character, so both parts are text.
+fn split_while(text: &str, is_so: impl Fn(u8) -> bool) -> (&str, &str) {
+    text.split_at(text.bytes().position(|byte| !is_so(byte)).unwrap_or(text.len()))
 }
 
 /// Cuts a word that is wider than a line; gives the last part and its columns.

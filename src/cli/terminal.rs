@@ -1,5 +1,7 @@
 //! What the standard output is: its width, and whether it may be styled.
 
+#![allow(clippy::disallowed_methods, reason = "`define` is answered before the environment is read as a whole")]
+
 use std::env;
 
 /// Columns of the terminal on standard output; 80 where it does not say.

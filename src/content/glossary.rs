@@ -9,7 +9,7 @@ use fuzzy_matcher::skim::SkimMatcherV2;
 
 use super::block::Block;
 use super::fold::{distance, fold, fold_singular};
-use super::front::Level;
+use super::front::{Level, Status};
 use super::index::{Index, Record};
 use super::lesson::{LessonHead, Reference};
 use super::markdown;
@@ -164,11 +164,11 @@ impl Glossary {
         Some(record.text())
     }
 
-    /// The head of a lesson by id (`p3`), for "continue in lesson P3".
-    pub fn lesson(&self, id: &str) -> Option<LessonHead> {
-        let is_it = |number: &usize| LessonHead::id_of(self.index.lesson(*number)) == id;
-        let number = (0..self.index.lesson_count()).find(is_it)?;
-        Some(LessonHead::decode(self.index.lesson(number)).0)
+    /// The title of a lesson by id (`p3`), for "continue in lesson P3"; `None` if there is none that is written.
+    pub fn lesson_title(&self, id: &str) -> Option<&str> {
+        let title = |number| LessonHead::title_if(self.index.lesson(number), id);
+        let (status, title) = (0..self.index.lesson_count()).find_map(title)?;
+        (status == Status::Ready).then_some(title)
     }
 
     fn number(&self, id: &str) -> Option<usize> {

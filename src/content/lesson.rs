@@ -25,6 +25,12 @@ impl Reference {
     }
 }
 
+impl Status {
+    fn decode(record: &mut Record<'_>) -> Self {
+        if record.number() == 1 { Self::Planned } else { Self::Ready }
+    }
+}
+
 /// Where a lesson's text stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LessonPlace {
@@ -64,12 +70,17 @@ pub struct LessonHead {
 }
 
 impl LessonHead {
-    /// The id alone.
-    pub(super) fn id_of(mut record: Record<'_>) -> &str {
-        for _ in ["file", "body", "level", "order", "minutes", "status"] {
+    /// Status and title if it has this id; nothing else is read.
+    pub(super) fn title_if<'a>(mut record: Record<'a>, id: &str) -> Option<(Status, &'a str)> {
+        for _ in ["file", "body", "level", "order", "minutes"] {
             record.number();
         }
-        record.text()
+        let status = Status::decode(&mut record);
+        if record.text() != id {
+            return None;
+        }
+        let (_slug, _path) = (record.text(), record.text());
+        Some((status, record.text()))
     }
 
     /// Reads what `index.rs` wrote.
@@ -77,7 +88,7 @@ impl LessonHead {
         let place = LessonPlace { file: record.number() as usize, body_at: record.number() as usize };
         let level = Level::ALL[record.number() as usize];
         let (order, minutes) = (record.number(), record.number());
-        let status = if record.number() == 1 { Status::Planned } else { Status::Ready };
+        let status = Status::decode(&mut record);
         let mut text = || record.text().to_owned();
         let (id, slug, path, title) = (text(), text(), text(), text());
         let (outcomes, terms, prerequisites) = (record.texts(), record.texts(), record.texts());

@@ -7,7 +7,10 @@
 //! heads, never sums.
 //!
 //! Quantised weights are repacked at load into tiles of 16 rows × 32 columns, at the file's own size. Activations are
-//! rounded to 8 bits per 32 columns, as llama.cpp does. `unsafe` stays in this folder.
+//! rounded to 8 bits per 32 columns, as llama.cpp does. Besides this folder, `unsafe` is only
+//! where threads share a buffer (`threads`, `weights`, `decoder`) and where a file is mapped (`gguf`).
+
+#![allow(clippy::needless_range_loop, reason = "lanes and rows index several arrays at once")]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -16,8 +16,9 @@ use serde_json::json;
 
 use self::questions::{Asked, Progress, Question};
 use self::take::{Drawn, Kept, Take, parting};
+use super::widgets::count;
 use super::{Edit, Goal, Input, Key, KeyHelp, KeyPress, Lab, Reaction, letter, named, read};
-use crate::engine::{ChatMessage, Job, Prompt, Role, SamplingParams, Stop, Update};
+use crate::engine::{ChatMessage, Job, Prompt, Role, SamplingParams, Stop, TokenId, Update};
 use crate::theme::Theme;
 
 /// Keys of the lesson's fence.
@@ -65,7 +66,8 @@ impl Default for Params {
             system: None,
             chat: true,
             max_new_tokens: 80,
-            temperature: 0.8,
+            // Probabilities are shown at this temperature: at 1 they are the model's own.
+            temperature: 1.0,
             top_k: None,
             top_p: Some(0.95),
             min_p: None,
@@ -105,6 +107,8 @@ enum Stage {
 #[serde(default)]
 struct State {
     prompt: Option<String>,
+    /// Whether the learner's own prompt is asked as a chat; `None` as the lesson has it.
+    chat: Option<bool>,
     questions: Vec<Progress>,
     last: Option<Kept>,
     finished: usize,
@@ -126,6 +130,8 @@ struct Generate {
     prompt: Input,
     seed: u64,
     take: Take,
+    /// Tokens of the answer before, when a question is asked again.
+    before: Vec<TokenId>,
     /// Position of the token looked at.
     cursor: Option<usize>,
     expected: Option<Expected>,
@@ -148,6 +154,7 @@ pub fn open(params: &str, state: Option<&str>) -> Box<dyn Lab> {
         prompt: Input::new(prompt),
         seed: state.last.as_ref().map_or(params.seed, |last| last.seed),
         take: Take::default(),
+        before: vec![],
         cursor: None,
         expected: None,
         outcome: None,
@@ -163,12 +170,21 @@ impl Generate {
         !self.questions.is_empty()
     }
 
+    /// Whether a question of the lesson is at hand; otherwise it is the learner's own prompt.
+    fn on_question(&self) -> bool {
+        self.selected < self.questions.len()
+    }
+
+    fn is_chat(&self) -> bool {
+        self.on_question() || self.state.chat.unwrap_or(self.params.chat)
+    }
+
     fn has_facts(&self) -> bool {
         self.questions.iter().any(|q| !q.facts.is_empty())
     }
 
     fn prompt_of(&self, text: &str) -> Prompt {
-        if !self.params.chat && !self.asks() {
+        if !self.is_chat() {
             return Prompt::Text(text.to_string());
         }
         let system = self.params.system.iter().map(|s| ChatMessage { role: Role::System, content: s.clone() });
@@ -209,7 +225,7 @@ impl Generate {
         self.explain = false;
         *self.shown_mut() = Take::default();
         if let Some(question) = self.questions.get_mut(self.selected) {
-            question.kept.answer = None;
+            self.before = question.kept.answer.take().map_or_else(Vec::new, |answer| answer.ids);
             question.kept.marked = false;
             self.state.checked = None;
         }
@@ -235,6 +251,17 @@ impl Generate {
         }
         match self.questions.get_mut(self.selected) {
             Some(question) => {
+                let before = std::mem::take(&mut self.before);
+                if !before.is_empty() {
+                    self.outcome = Some(match parting(&before, &ids) {
+                        None => {
+                            (format!("Asked again with seed {seed}: the same {}.", count(ids.len(), "token")), true)
+                        }
+                        Some(at) => {
+                            (format!("Asked again with seed {seed}: another text, from token {} on.", at + 1), false)
+                        }
+                    });
+                }
                 question.kept.answer = Some(Kept { prompt: question.ask.clone(), seed, text, ids });
                 let done = self.questions.iter().filter(|q| q.kept.answer.is_some()).count();
                 self.reach_answers(done >= ANSWERS.min(self.questions.len()));
@@ -243,7 +270,7 @@ impl Generate {
                 let now = Kept { prompt: self.prompt.text().to_string(), seed, text, ids };
                 self.compare(&now);
                 self.state.last = Some(now);
-                self.reach_answers(true);
+                self.reach_answers(!self.asks());
             }
         }
     }
@@ -290,48 +317,6 @@ impl Generate {
         goal.get_or_insert_with(|| evidence.to_string());
     }
 
-    /// Compares the marks with the facts.
-    fn check(&mut self) {
-        let judged: Vec<&Question> = self.questions.iter().filter(|q| !q.facts.is_empty()).collect();
-        if judged.iter().any(|q| q.kept.answer.is_none()) {
-            self.outcome = Some(("Ask all the questions first.".into(), false));
-            return;
-        }
-        self.state.tries += 1;
-        let right = self.questions.iter().all(|q| q.is_right().is_none_or(|right| right != q.kept.marked));
-        let wrong: Vec<&Question> = judged.into_iter().filter(|q| q.is_right() == Some(false)).collect();
-        self.outcome = Some(match (right, wrong.is_empty()) {
-            (true, true) => ("Yes: every answer says what it must.".into(), true),
-            (true, false) => {
-                let why = wrong.iter().map(|q| {
-                    let lacks: Vec<String> = q.lacks().iter().map(|f| format!("`{}`", take::shown(f))).collect();
-                    format!("The answer to \"{}\" lacks {}", q.ask, lacks.join(", "))
-                });
-                let why: Vec<String> = why.collect();
-                (format!("Yes. {}.", why.join("; ")), true)
-            }
-            (false, _) => {
-                let marked = self.questions.iter().filter(|q| q.kept.marked).count();
-                (
-                    format!(
-                        "No: you marked {marked}, and that is not it. Fluent is not right; what do you know yourself?"
-                    ),
-                    false,
-                )
-            }
-        });
-        self.state.checked = Some(if right { Checked::Right } else { Checked::Wrong });
-        if right && self.state.wrong_answer.is_none() {
-            let marked: Vec<_> = self
-                .questions
-                .iter()
-                .filter(|q| q.kept.marked)
-                .map(|q| json!({ "ask": q.ask, "answer": q.kept.answer.as_ref().map(|a| &a.text), "lacks": q.lacks() }))
-                .collect();
-            self.state.wrong_answer = Some(json!({ "marked": marked, "tries": self.state.tries }).to_string());
-        }
-    }
-
     fn move_cursor(&mut self, by: isize) -> Reaction {
         let len = self.shown().tokens.len();
         if len == 0 {
@@ -343,11 +328,8 @@ impl Generate {
     }
 
     fn on_question_key(&mut self, key: KeyPress) -> Reaction {
-        let last = self.questions.len() - 1;
         let predicts = !self.questions[self.selected].facts.is_empty();
         match key.key {
-            Key::Up => self.select(self.selected.saturating_sub(1)),
-            Key::Down => self.select((self.selected + 1).min(last)),
             Key::Char(c @ ('y' | 'n')) if predicts => {
                 self.questions[self.selected].kept.guess = Some(c == 'y');
                 return self.run(self.params.seed);
@@ -375,6 +357,13 @@ impl Generate {
     fn on_free_key(&mut self, key: KeyPress) -> Reaction {
         let has_run = self.state.last.as_ref().is_some_and(|last| last.prompt == self.prompt.text());
         match key.key {
+            Key::Char('m') => {
+                self.state.chat = Some(!self.is_chat());
+                // Another rendering is another prompt: nothing to compare with.
+                self.state.last = None;
+                self.take = Take::default();
+                self.outcome = None;
+            }
             Key::Char('g') | Key::Enter if !self.prompt.is_empty() => return self.run(self.seed),
             Key::Char('a') if has_run => self.stage = Stage::Predict { seed: self.seed },
             Key::Char('n') if has_run => self.stage = Stage::Predict { seed: self.seed.wrapping_add(1) },
@@ -405,7 +394,7 @@ impl Lab for Generate {
                 ];
             }
             Stage::Running => vec![letter("s", 's', "stop")],
-            Stage::Ready if self.asks() => {
+            Stage::Ready if self.on_question() => {
                 let question = &self.questions[self.selected];
                 let mut keys = vec![];
                 if question.facts.is_empty() {
@@ -434,6 +423,10 @@ impl Lab for Generate {
                     keys.push(letter("n", 'n', "new seed"));
                 }
                 keys.push(letter("e", 'e', "edit prompt"));
+                keys.push(letter("m", 'm', if self.is_chat() { "raw text" } else { "as a chat" }));
+                if self.asks() {
+                    keys.push(named("↑↓", Key::Up, "question"));
+                }
                 keys
             }
         };
@@ -479,7 +472,9 @@ impl Lab for Generate {
                 return self.run(seed);
             }
             (Key::Esc, Stage::Predict { .. }) => self.stage = Stage::Ready,
-            (_, Stage::Ready) if self.asks() => return self.on_question_key(key),
+            (Key::Up, Stage::Ready) if self.asks() => self.select(self.selected.saturating_sub(1)),
+            (Key::Down, Stage::Ready) if self.asks() => self.select((self.selected + 1).min(self.questions.len())),
+            (_, Stage::Ready) if self.on_question() => return self.on_question_key(key),
             (_, Stage::Ready) => return self.on_free_key(key),
             _ => return Reaction::Ignored,
         }

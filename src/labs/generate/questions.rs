@@ -1,8 +1,10 @@
 //! The questions of a lesson: what a right answer must say, and what the learner said about each.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::take::{Kept, Take, holds};
+use super::take::{Kept, Take, holds, shown};
+use super::{Checked, Generate};
 
 /// A question, alone or with what a right answer must say.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,4 +80,51 @@ pub(super) fn all(asked: &[Asked], kept: Vec<Progress>) -> Vec<Question> {
         Question { ask, facts, kept, take: Take::default() }
     };
     asked.iter().map(question).collect()
+}
+
+impl Generate {
+    /// Compares the marks with the facts.
+    pub(super) fn check(&mut self) {
+        let judged: Vec<&Question> = self.questions.iter().filter(|q| !q.facts.is_empty()).collect();
+        if judged.iter().any(|q| q.kept.answer.is_none()) {
+            self.outcome = Some(("Ask all the questions first.".into(), false));
+            return;
+        }
+        self.state.tries += 1;
+        let right = self.questions.iter().all(|q| q.is_right().is_none_or(|right| right != q.kept.marked));
+        let wrong: Vec<&Question> = judged.into_iter().filter(|q| q.is_right() == Some(false)).collect();
+        self.outcome = Some(match (right, wrong.is_empty()) {
+            (true, true) => ("Yes: every answer says what it must.".into(), true),
+            (true, false) => {
+                let why = wrong.iter().map(|q| {
+                    let lacks: Vec<String> = q.lacks().iter().map(|f| format!("`{}`", shown(f))).collect();
+                    format!("The answer to \"{}\" lacks {}", q.ask, lacks.join(", "))
+                });
+                let why: Vec<String> = why.collect();
+                let unknown = self.questions.iter().filter(|q| q.kept.marked && q.facts.is_empty());
+                let unknown: Vec<String> =
+                    unknown.map(|q| format!(" \"{}\" the program cannot judge.", q.ask)).collect();
+                (format!("Yes. {}.{}", why.join("; "), unknown.concat()), true)
+            }
+            (false, _) => {
+                let marked = self.questions.iter().filter(|q| q.kept.marked).count();
+                (
+                    format!(
+                        "No: you marked {marked}, and that is not it. Fluent is not right; what do you know yourself?"
+                    ),
+                    false,
+                )
+            }
+        });
+        self.state.checked = Some(if right { Checked::Right } else { Checked::Wrong });
+        if right && self.state.wrong_answer.is_none() {
+            let marked: Vec<_> = self
+                .questions
+                .iter()
+                .filter(|q| q.kept.marked)
+                .map(|q| json!({ "ask": q.ask, "answer": q.kept.answer.as_ref().map(|a| &a.text), "lacks": q.lacks() }))
+                .collect();
+            self.state.wrong_answer = Some(json!({ "marked": marked, "tries": self.state.tries }).to_string());
+        }
+    }
 }

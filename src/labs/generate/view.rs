@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
 
 use super::questions::Question;
 use super::take::Drawn;
@@ -27,7 +28,8 @@ impl Generate {
         let take = self.shown();
         if take.tokens.is_empty() {
             let kept = self.questions.get(self.selected).and_then(|q| q.kept.answer.as_ref());
-            let kept = kept.or(self.state.last.as_ref().filter(|l| !self.asks() && l.prompt == self.prompt.text()));
+            let kept =
+                kept.or(self.state.last.as_ref().filter(|l| !self.on_question() && l.prompt == self.prompt.text()));
             return kept.map(|k| vec![(SafeText::new(&*k.text).into_string(), theme.text)]).unwrap_or_default();
         }
         let mut runs: Vec<(String, Style)> = vec![];
@@ -83,9 +85,12 @@ impl Generate {
             }
             Stage::Predict { .. } => "Another seed. Will it be the same text? y or n",
             Stage::Running => "",
-            Stage::Ready if self.asks() => {
+            Stage::Ready if self.on_question() => {
                 let question = &self.questions[self.selected];
                 match (question.facts.is_empty(), question.kept.answer.is_some(), self.all_answered()) {
+                    (_, true, true) if self.state.checked == Some(Checked::Right) => {
+                        "Below the questions (↓) you can write a prompt of your own."
+                    }
                     (_, true, true) if self.has_facts() => {
                         "Which answers are wrong? Go to each (↑↓), mark it (x), then check (c)."
                     }
@@ -105,10 +110,11 @@ impl Generate {
 
     fn label(&self) -> String {
         let whose = if self.params.recorded { "recorded model output" } else { "model output" };
-        let how = if self.asks() || self.params.temperature == 0.0 {
+        let how = if self.on_question() || self.params.temperature == 0.0 {
             "temperature 0".to_string()
         } else {
-            format!("temperature {}, seed {}", self.params.temperature, self.seed)
+            let form = if self.is_chat() { "as a chat" } else { "raw text" };
+            format!("{form}, temperature {}, seed {}", self.params.temperature, self.seed)
         };
         format!("Answer ({whose}, may be wrong; {how})")
     }
@@ -120,7 +126,10 @@ pub(super) fn draw(lab: &Generate, area: Rect, buf: &mut Buffer, theme: &Theme) 
         draw_lines(&wrap(WHY, area.width, theme.text), area, buf);
         return;
     }
-    let mut rest = if lab.asks() { draw_questions(lab, area, buf, theme) } else { draw_prompt(lab, area, buf, theme) };
+    let mut rest = if lab.asks() { draw_questions(lab, area, buf, theme) } else { area };
+    if !lab.on_question() {
+        rest = draw_prompt(lab, rest, buf, theme);
+    }
     if area.height > 12 {
         rest = below(rest, 1);
     }
@@ -170,7 +179,7 @@ fn draw_answer(lab: &Generate, area: Rect, buf: &mut Buffer, theme: &Theme) {
 }
 
 fn draw_prompt(lab: &Generate, area: Rect, buf: &mut Buffer, theme: &Theme) -> Rect {
-    let label = "Prompt  ";
+    let label = if lab.is_chat() { "Chat  " } else { "Raw  " };
     draw_lines(&[Line::styled(label, theme.quiet)], top(area, 1), buf);
     let at = (label.len() as u16).min(area.width);
     let field = Rect { x: area.x + at, width: area.width - at, ..area };
@@ -202,8 +211,17 @@ fn draw_questions(lab: &Generate, area: Rect, buf: &mut Buffer, theme: &Theme) -
         }
         if !note.is_empty() {
             let style = if wrong { theme.warn } else { theme.quiet };
-            lines.push(Line::from(vec![Span::raw("    "), Span::styled(note, style)]));
+            let room = usize::from(area.width).saturating_sub(note.width() + 3);
+            match lines.last_mut().filter(|line| line.width() <= room) {
+                Some(line) => line.push_span(Span::styled(format!("   {note}"), style)),
+                None => lines.push(Line::from(vec![Span::raw("    "), Span::styled(note, style)])),
+            }
         }
+    }
+    if area.height >= 14 || !lab.on_question() {
+        let (mark, style) = if lab.on_question() { (" ", theme.text) } else { ("▸", theme.strong) };
+        let head = Span::styled(format!("{mark}   "), theme.accent);
+        lines.push(Line::from(vec![head, Span::styled("your own prompt", style)]));
     }
     below(area, draw_lines(&lines, top(area, area.height / 2), buf))
 }
@@ -218,8 +236,10 @@ pub(super) fn plain(lab: &Generate) -> Vec<String> {
             let (note, _) = lab.question_note(question);
             lines.extend((!note.is_empty()).then_some(note));
         }
-    } else {
-        lines.push(format!("Prompt: {}", lab.prompt.text()));
+    }
+    if !lab.on_question() {
+        let form = if lab.is_chat() { "as a chat" } else { "raw text" };
+        lines.push(format!("Prompt ({form}): {}", lab.prompt.text()));
     }
     if lab.explain {
         lines.push(WHY.to_string());

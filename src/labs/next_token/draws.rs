@@ -1,8 +1,10 @@
 //! Drawing 200 times and asking whether the draws agree with the probabilities.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Sampler, SamplingParams, TokenId};
+use crate::engine::{Sampler, SamplingParams, Share, TokenId};
 
 /// Number of draws.
 pub(super) const DRAWS: usize = 200;
@@ -37,25 +39,24 @@ impl Draws {
     }
 }
 
-/// Draws [`DRAWS`] times from the survivors, `(token, probability)`, likeliest first.
+/// Draws [`DRAWS`] times with the engine's sampler from its own distribution, likeliest first.
 ///
-/// The survivors were filtered already, so the engine's sampler gets their log-probabilities and no filter: the same
-/// distribution, without sorting the whole vocabulary 200 times. Survivors beyond the first 255 become one outcome
-/// whose probability is their sum.
-pub(super) fn draw(kept: &[(TokenId, f32)], seed: u64) -> Draws {
+/// Survivors beyond the first 255 are counted together, as one outcome whose probability is their sum.
+pub(super) fn draw(all: &[Share], seed: u64) -> Draws {
+    let kept = &all[..all.iter().take_while(|share| share.2).count()];
     let (named, rest) = kept.split_at(kept.len().min(NAMED));
     let mut shares: Vec<f64> = named.iter().map(|k| f64::from(k.1)).collect();
     if !rest.is_empty() {
         shares.push(rest.iter().map(|k| f64::from(k.1)).sum());
     }
     let total: f64 = shares.iter().sum();
-    let logits: Vec<f32> = shares.iter().map(|s| (s.max(f64::MIN_POSITIVE) / total).ln() as f32).collect();
-    let mut sampler = Sampler::new(&SamplingParams { seed: Some(seed), ..SamplingParams::default() });
     let mut counts = vec![0_u32; shares.len()];
-    if !counts.is_empty() {
+    if !kept.is_empty() {
+        let place: HashMap<TokenId, usize> = named.iter().enumerate().map(|(at, share)| (share.0, at)).collect();
+        let mut sampler = Sampler::new(&SamplingParams { seed: Some(seed), ..SamplingParams::default() });
         for _ in 0..DRAWS {
-            let drawn = sampler.sample(&logits) as usize;
-            counts[drawn.min(shares.len() - 1)] += 1;
+            let drawn = sampler.draw(kept);
+            counts[place.get(&drawn).copied().unwrap_or(NAMED)] += 1;
         }
     }
     let expected: Vec<f64> = shares.iter().map(|s| s / total * DRAWS as f64).collect();
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_draws_the_same_and_all_draws_are_counted() {
-        let kept: Vec<(TokenId, f32)> = (0..1000).map(|i| (i, 1.0 / (1.0 + i as f32))).collect();
+        let kept: Vec<Share> = (0..1000).map(|i| (i, 1.0 / (1.0 + i as f32), true)).collect();
         let draws = draw(&kept, 7);
         assert_eq!(draws, draw(&kept, 7));
         assert_ne!(draws.counts, draw(&kept, 8).counts);
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn one_survivor_leaves_nothing_to_compare() {
-        let draws = draw(&[(3, 0.4)], 1);
+        let draws = draw(&[(3, 0.4, true), (4, 0.3, false)], 1);
         assert_eq!((draws.cells, draws.agrees()), (1, false));
         assert_eq!(draws.counts, [(3, 200)]);
         assert!(!draw(&[], 1).agrees());

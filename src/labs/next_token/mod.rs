@@ -18,7 +18,7 @@ use serde_json::json;
 use self::draws::{DRAWS, Draws};
 use self::settings::{Settings, Slider};
 use super::{Edit, Goal, Input, Key, KeyHelp, KeyPress, Lab, Reaction, letter, named, read};
-use crate::engine::{self, Job, NextTokens, Prompt, SamplingParams, TokenId, Update};
+use crate::engine::{self, Job, NextTokens, Prompt, SamplingParams, Update};
 use crate::theme::Theme;
 
 /// Keys of the lesson's fence.
@@ -107,7 +107,7 @@ enum Stage {
 #[derive(Debug, Default)]
 struct Outlook {
     /// Likeliest first.
-    all: Vec<(TokenId, f32, bool)>,
+    all: Vec<engine::Share>,
     survivors: usize,
     /// How many top-k and top-p alone would leave; what is cut behind that, min-p cut.
     before_min_p: usize,
@@ -173,7 +173,7 @@ impl NextToken {
 
     /// Recomputes the distribution; called whenever logits or settings change, never while drawing.
     fn compute(&mut self) {
-        let Some(next) = &self.next else { return };
+        let Some(next) = self.next.as_ref().filter(|next| !next.logits.is_empty()) else { return };
         let sampling = self.settings.sampling();
         let all = engine::distribution(&next.logits, &sampling);
         let survivors = all.iter().filter(|c| c.2).count();
@@ -284,13 +284,12 @@ impl NextToken {
     }
 
     fn sample(&mut self) -> Reaction {
-        let kept: Vec<(TokenId, f32)> = self.outlook.all.iter().filter(|c| c.2).map(|c| (c.0, c.1)).collect();
-        if kept.is_empty() {
+        if self.outlook.all.is_empty() {
             return Reaction::Handled;
         }
         // Each press is a new seed, so that the learner sees chance at work; the first is the lesson's.
         let seed = self.draws.as_ref().map_or(self.seed, |d| d.seed + 1);
-        let draws = draws::draw(&kept, seed);
+        let draws = draws::draw(&self.outlook.all, seed);
         if draws.agrees() && self.state.sample.is_none() {
             let evidence = json!({
                 "prompt": self.prompt.text(), "settings": self.settings, "seed": seed, "draws": DRAWS,

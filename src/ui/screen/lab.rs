@@ -8,7 +8,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::lines::{Lines, column};
-use super::{ModelState, Outcome, Shared};
+use super::{ModelState, Outcome, Shared, file_name};
+use crate::content::Block;
 use crate::engine::{EngineError, Job, Update};
 use crate::labs::{self, Key, KeyHelp, KeyPress, Lab, LabEntry, Reaction, Recording};
 use crate::progress::GoalReached;
@@ -46,6 +47,8 @@ enum Run {
     },
     Running {
         generates: bool,
+        /// Tokens of a long prompt read so far, and all of them.
+        reading: Option<(usize, usize)>,
     },
 }
 
@@ -80,16 +83,17 @@ impl LabScreen {
         let entry =
             labs::find(id).ok_or_else(|| format!("there is no lab `{id}`; there are {}", labs::ids().join(", ")))?;
         let key = record_key(entry.id, lesson.as_deref(), shared);
+        let params = with_title(entry.id, lesson.as_deref(), params, shared);
         let told = shared.summary.goals.iter().filter(|g| g.lab == key).map(|g| g.goal.clone()).collect();
         let phase = match &shared.model {
             ModelState::Missing(why) if !entry.recordings().is_empty() => Phase::Offer(why.clone()),
             _ => Phase::Opening,
         };
         Ok(Self {
-            lab: (entry.open)(params, None),
+            lab: (entry.open)(&params, None),
             entry,
             key,
-            params: params.to_string(),
+            params,
             kept: None,
             source: Source::Model,
             phase,
@@ -129,8 +133,7 @@ impl LabScreen {
         let model = match (&self.source, &shared.model) {
             (Source::Recorded(_), _) => "recorded run".to_string(),
             (_, ModelState::Found(name)) => name.clone(),
-            (_, ModelState::Ready(info)) if info.name.contains(&info.quantization) => info.name.clone(),
-            (_, ModelState::Ready(info)) => format!("{} {}", info.name, info.quantization),
+            (_, ModelState::Ready(info)) => file_name(info),
             (_, ModelState::Missing(_)) => "no model".to_string(),
         };
         (format!("Lab · {}", self.lab.title()), format!("goals {goals}   {model}"))
@@ -183,9 +186,13 @@ impl LabScreen {
             }
             return Outcome::Handled;
         }
-        let generates = matches!(self.run, Run::Loading { generates: true } | Run::Running { generates: true });
+        let generates = matches!(self.run, Run::Loading { generates: true } | Run::Running { generates: true, .. });
         let ends = matches!(update, Update::Finished(_) | Update::Failed(_));
-        self.run = if ends { Run::Idle } else { Run::Running { generates } };
+        let reading = match update {
+            Update::Reading { done, total } => Some((done, total)),
+            _ => None,
+        };
+        self.run = if ends { Run::Idle } else { Run::Running { generates, reading } };
         if let Update::Failed(error) = &update {
             self.offer(error);
             if self.phase != Phase::Open {
@@ -375,7 +382,9 @@ impl LabScreen {
         match (&self.source, self.run) {
             (Source::Recorded(_), _) => Some("A recorded run: the model is not running here.".into()),
             (_, Run::Loading { .. }) => Some("loading the model".into()),
-            (_, Run::Running { .. }) => None,
+            (_, Run::Running { reading, .. }) => {
+                reading.map(|(done, total)| format!("reading the prompt: {done} of {total} tokens"))
+            }
             (_, Run::Idle) => self.connections.map(|count| {
                 format!("Network sockets of this program, counted by the system after the answer: {count}")
             }),
@@ -391,14 +400,25 @@ fn record_key(lab: &str, lesson: Option<&str>, shared: &Shared) -> String {
     }
 }
 
+/// The parameters with the title that the lesson gives the lab.
+fn with_title(lab: &str, lesson: Option<&str>, params: &str, shared: &Shared) -> String {
+    let lesson = lesson.and_then(|id| shared.library.lesson(id).ok());
+    let title = lesson.iter().flat_map(|lesson| &lesson.blocks).find_map(|block| match block {
+        Block::Lab { id, title, params: own, .. } if id == lab && own == params => Some(title.clone()),
+        _ => None,
+    });
+    title.map_or_else(|| params.to_string(), |title| with(params, "title", title.into()))
+}
+
 /// A JSON object with `"recorded": true`.
 fn with_recorded(json: &str) -> String {
-    let mut value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-    if !value.is_object() {
-        value = serde_json::json!({});
-    }
-    value["recorded"] = true.into();
-    value.to_string()
+    with(json, "recorded", true.into())
+}
+
+fn with(json: &str, key: &str, value: serde_json::Value) -> String {
+    let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    object.insert(key.into(), value);
+    serde_json::Value::Object(object).to_string()
 }
 
 /// What the recorded run says to a job.

@@ -78,6 +78,12 @@ pub enum ModelState {
     Missing(String),
 }
 
+/// An open model as screens call it: its file's name without the ending, the name under which the learner put it there
+/// (`general.name` is whatever its makers left in it).
+pub(crate) fn file_name(info: &ModelInfo) -> String {
+    info.path.file_stem().map_or_else(|| info.name.clone(), |stem| stem.to_string_lossy().into_owned())
+}
+
 /// What a screen made of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {

@@ -9,7 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::lines::Lines;
-use super::{ModelState, Outcome, Shared};
+use super::{ModelState, Outcome, Shared, file_name};
 use crate::engine::{ChatMessage, EngineError, Job, Prompt, Role, SamplingParams, Stop, Update};
 use crate::labs::widgets::count;
 use crate::labs::{Edit, Input, Key, KeyHelp, KeyPress};
@@ -98,6 +98,8 @@ enum Run {
     Idle,
     /// Sent, nothing heard yet.
     Loading,
+    /// A long conversation is being read: tokens so far, and all.
+    Reading(usize, usize),
     /// The answer is coming; tokens so far.
     Speaking(usize),
 }
@@ -163,7 +165,7 @@ impl ChatScreen {
     pub fn header(&self, shared: &Shared) -> (String, String) {
         let model = match &shared.model {
             ModelState::Found(name) => name.clone(),
-            ModelState::Ready(info) => info.name.clone(),
+            ModelState::Ready(info) => file_name(info),
             ModelState::Missing(_) => "no model".into(),
         };
         ("Chat with the model".into(), model)
@@ -380,6 +382,7 @@ impl ChatScreen {
             return Outcome::Handled;
         }
         match update {
+            Update::Reading { done, total } => self.run = Run::Reading(done, total),
             Update::Prompt { tokens, .. } => {
                 self.used = tokens.len();
                 self.run = Run::Speaking(0);

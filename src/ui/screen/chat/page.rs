@@ -9,7 +9,7 @@ use crate::engine::Role;
 use crate::labs::widgets::{count, draw_lines, thousands};
 use crate::ui::prose::Piece;
 use crate::ui::screen::lines::{Lines, column};
-use crate::ui::screen::{ModelState, Shared};
+use crate::ui::screen::{ModelState, Shared, file_name};
 
 /// Reading width.
 const WIDTH: u16 = 76;
@@ -109,6 +109,9 @@ fn status_line(chat: &ChatScreen, shared: &Shared) -> (String, String) {
         Run::Idle => String::new(),
         Run::Loading if matches!(shared.model, ModelState::Ready(_)) => "the model reads · esc stops".into(),
         Run::Loading => "loading the model · esc stops".into(),
+        Run::Reading(done, total) => {
+            format!("read {} of {} tokens · esc stops", thousands(done), thousands(total))
+        }
         Run::Speaking(tokens) => format!("{} so far · esc stops", count(tokens, "token")),
     };
     let right = match (chat.used, limit(shared)) {
@@ -167,7 +170,7 @@ fn draw_settings(chat: &ChatScreen, area: Rect, buf: &mut Buffer, shared: &Share
 /// The conversation as a file.
 pub(super) fn markdown(chat: &ChatScreen, shared: &Shared) -> String {
     let model = match &shared.model {
-        ModelState::Ready(info) => format!("{} ({})", info.name, info.quantization),
+        ModelState::Ready(info) => file_name(info),
         ModelState::Found(name) => name.clone(),
         ModelState::Missing(_) => "no model".into(),
     };

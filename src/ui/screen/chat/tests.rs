@@ -141,7 +141,7 @@ fn a_conversation_is_saved_as_markdown_and_cleared_only_when_asked_twice() {
     let [Effect::SaveFile { name, text }] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(name, "chat.md");
     assert_snapshot!(text, @r"
-    # Chat with Tiny (Q4_1)
+    # Chat with tiny
 
     Model output may be wrong. Settings: temperature 0.7, top-p 0.95, seed drawn, most tokens 256.
 

@@ -56,7 +56,7 @@ fn a_goal_goes_to_the_record_once_with_its_evidence_and_the_state() {
     assert!(goal.evidence.contains("\"predicted\":5"), "{}", goal.evidence);
     assert!(state.contains("\"predict\":\""), "{state}");
     assert_eq!(screen.on_leave(&shared), vec![], "nothing has changed since");
-    assert_eq!(screen.header(&shared), ("Lab · Cut".into(), "goals ●○   Tiny Q4_1".into()));
+    assert_eq!(screen.header(&shared), ("Lab · Cut".into(), "goals ●○   tiny".into()));
     assert_snapshot!(draw(&screen, &shared), @r"
     Text  one two three four five
 

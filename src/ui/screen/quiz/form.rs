@@ -124,11 +124,11 @@ impl Form {
         }
         match self {
             Self::Choices { cursor, picked, several, order } => match key.key {
-                Key::Enter => {
-                    if !*several && !picked.contains(&true) {
-                        pick(order[*cursor], picked);
-                    }
-                    return Given::Done;
+                Key::Enter if *several || picked.contains(&true) => return Given::Done,
+                Key::Enter => {}
+                // The first move chooses the first line, not the second.
+                Key::Up | Key::Down | Key::Char('j' | 'k') if !*several && !picked.contains(&true) => {
+                    pick(order[*cursor], picked);
                 }
                 Key::Char(' ') if *several => picked[order[*cursor]] ^= true,
                 Key::Char(' ') => pick(order[*cursor], picked),
@@ -143,10 +143,9 @@ impl Form {
                 _ => return Given::Ignored,
             },
             Self::TrueFalse { cursor, picked } => match key.key {
-                Key::Enter => {
-                    picked.get_or_insert(*cursor == 0);
-                    return Given::Done;
-                }
+                Key::Enter if picked.is_some() => return Given::Done,
+                Key::Enter => {}
+                Key::Up | Key::Down | Key::Char('j' | 'k') if picked.is_none() => *picked = Some(*cursor == 0),
                 Key::Up | Key::Down | Key::Char('j' | 'k') => {
                     *cursor = 1 - *cursor;
                     *picked = Some(*cursor == 0);
@@ -310,6 +309,18 @@ mod tests {
         assert_eq!(press(&mut form, "c"), Given::Done);
         let Form::Choices { order, .. } = &form else { panic!("choices") };
         assert_eq!(form.answer(&question), Some(Answer::Choices(vec![format!("c{}", order[2])])));
+    }
+
+    #[test]
+    fn enter_answers_only_what_was_chosen() {
+        let question = question(QuestionKind::Single(choices(3)));
+        let mut form = Form::new(&question, 3);
+        let [enter, down] = [Key::Enter, Key::Down].map(KeyPress::plain);
+        assert_eq!((form.on_key(enter), form.answer(&question)), (Given::Handled, None));
+        form.on_key(down);
+        let Form::Choices { order, picked, .. } = &form else { panic!("choices") };
+        assert!(picked[order[0]], "the first move chooses the first line");
+        assert_eq!(form.on_key(enter), Given::Done);
     }
 
     #[test]

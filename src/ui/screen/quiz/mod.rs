@@ -212,7 +212,9 @@ impl QuizScreen {
         if !self.unsaved.attempts.is_empty() && !matches!(self.stage, Stage::Asking | Stage::Sure(_)) {
             keys.push(key("r", "try to save again", KeyPress::char('r')));
         }
-        let kept = if self.place.is_some() { "leave (your place is kept)" } else { "leave" };
+        // Where the learner decides whether to go on there is room to say it.
+        let told = matches!(self.stage, Stage::Told { .. }) && self.place.is_some();
+        let kept = if told { "leave (your place is kept)" } else { "leave" };
         keys.push(key("esc", kept, KeyPress::plain(Key::Esc)));
         keys
     }

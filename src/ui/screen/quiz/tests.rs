@@ -259,7 +259,7 @@ fn a_quiz_is_usable_on_a_small_screen_and_scrolls_with_the_cursor() {
     let choices: Vec<Choice> = (0..9).map(|i| choice(&format!("{i} {}", "long ".repeat(20)), i == 0, "why")).collect();
     let mut quiz = quiz(vec![question("long", "Which?", QuestionKind::Single(choices))], &shared);
     quiz.resize(40, 13, &shared);
-    for _ in 0..8 {
+    for _ in 0..9 {
         press(&mut quiz, "down", &shared);
     }
     let drawn = frame(40, 13, |area, buf| quiz.view(area, buf, &shared));
