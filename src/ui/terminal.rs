@@ -276,13 +276,17 @@ mod signals {
         }
     }
 
-    /// Stops the process, unless nobody could wake it (no shell with job control above us).
+    /// Stops the process by SIGTSTP's default action, which the kernel leaves out where nobody could wake us (a group
+    /// without a shell with job control above it). Called on the signal thread, which has just taken the group's signal.
     fn stop_process() {
-        // SAFETY: these read process ids, or stop the process; no memory is involved.
+        let mut stop = MaybeUninit::uninit();
+        // SAFETY: `sigemptyset` initialises the set before it is used; the rest changes and signals this thread only.
         unsafe {
-            if libc::getsid(libc::getppid()) == libc::getsid(0) {
-                libc::raise(libc::SIGSTOP);
-            }
+            libc::sigemptyset(stop.as_mut_ptr());
+            libc::sigaddset(stop.as_mut_ptr(), libc::SIGTSTP);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, stop.as_ptr(), ptr::null_mut());
+            libc::raise(libc::SIGTSTP);
+            libc::pthread_sigmask(libc::SIG_BLOCK, stop.as_ptr(), ptr::null_mut());
         }
     }
 
