@@ -2,7 +2,7 @@
 //!
 //! Faulty content does not stop the build: it is named as a warning, and `osai check` (or `cargo test`) tells all.
 
-#![allow(clippy::disallowed_methods, reason = "cargo speaks to a build script through the environment")]
+#![allow(clippy::disallowed_methods, reason = "cargo tells a build script by its environment")]
 
 #[path = "src/content"]
 #[allow(dead_code, reason = "the reading half is for the program")]

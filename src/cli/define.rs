@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::content::{Glossary, Lookup, Term};
 use crate::text::SafeText;
 
+use super::environment::Environment;
 use super::render::{Output, Page, Weight, Words, columns};
 
 /// Columns of the labels below a definition.
@@ -159,9 +160,10 @@ pub fn fast_define(args: &[OsString]) -> Option<u8> {
     let (mode, words) = fast_arguments(args)?;
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let is_terminal = stdout.is_terminal();
+    let columns = || crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns));
     let mut output = Output {
-        width: if is_terminal { super::terminal::columns() } else { 80 },
-        colour: is_terminal && super::terminal::may_style(),
+        width: is_terminal.then(columns).flatten().filter(|columns| *columns >= 20).unwrap_or(80),
+        colour: is_terminal && Environment::styles_terminals(),
         out: &mut stdout.lock(),
         err: &mut stderr.lock(),
     };
@@ -288,6 +290,7 @@ Source
         let (code, out, err) = shown("zebra cat", DefineMode::Json, 80);
         assert_eq!((code, out.as_str()), (1, ""));
         assert!(err.starts_with("osai: no term `zebra cat`; did you mean `zebra-cut`, `"), "{err}");
+        assert_eq!(err.lines().count(), 1);
     }
 
     #[test]

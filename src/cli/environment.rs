@@ -72,6 +72,13 @@ impl Environment {
         }
     }
 
+    /// Whether a terminal takes escape sequences, without reading the rest: `osai define` needs no more.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn styles_terminals() -> bool {
+        env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
     /// Whether the terminal can do nothing but print.
     pub fn is_dumb(&self) -> bool {
         self.term.as_deref() == Some("dumb")

@@ -28,7 +28,6 @@ mod render;
 mod search;
 mod session;
 mod table;
-mod terminal;
 mod terms;
 mod tokens;
 

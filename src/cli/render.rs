@@ -51,13 +51,12 @@ impl Output<'_> {
         writeln!(self.err, "osai: {}", SafeText::line(sentence))
     }
 
-    /// Writes a value as JSON.
+    /// Writes a value as JSON on one line.
     ///
     /// # Errors
     /// The stream's.
     pub fn json(&mut self, value: &serde_json::Value) -> io::Result<()> {
-        // Escapes everything below 0x20; other characters are the reader's business.
-        writeln!(self.out, "{value:#}")
+        writeln!(self.out, "{}", super::out::json(value))
     }
 }
 

@@ -128,8 +128,6 @@ pub struct Glossary {
 
 /// Near misses shown.
 const NEAR: usize = 3;
-/// The rank of a name that is not near at all.
-const FAR: usize = usize::MAX;
 
 impl Glossary {
     /// The terms of osai itself. Nothing but the index is touched: the fast way for one look-up.
@@ -202,19 +200,26 @@ impl Glossary {
     /// up to three with the names that need the fewest edits; where nothing is, it is empty.
     fn near(&self, folded: &str) -> Vec<usize> {
         let length = folded.chars().count();
-        let mut best: Vec<(usize, usize, usize)> = Vec::new();
+        let mut near = self.best(|name| nearness(folded, length, name));
+        if !near.is_empty() && near.len() < NEAR {
+            let others = self.best(|name| Some((distance(folded, name), 0)));
+            near.extend(others.into_iter().filter(|term| !near.contains(term)).collect::<Vec<_>>());
+        }
+        near.truncate(NEAR);
+        near
+    }
+
+    /// Terms by the least rank of their names, of those that have one.
+    fn best(&self, rank: impl Fn(&str) -> Option<(usize, usize)>) -> Vec<usize> {
+        let mut ranks: Vec<Option<(usize, usize)>> = vec![None; self.index.term_count()];
         for (name, term) in self.index.names() {
-            let (rank, rest) = nearness(folded, length, name).unwrap_or_else(|| (FAR, distance(folded, name)));
-            match best.iter_mut().find(|(_, _, known)| *known == term) {
-                Some(known) => *known = (*known).min((rank, rest, term)),
-                None => best.push((rank, rest, term)),
+            if let Some(rank) = rank(name) {
+                ranks[term] = Some(ranks[term].map_or(rank, |known| known.min(rank)));
             }
         }
-        best.sort_unstable();
-        if best.first().is_none_or(|(rank, ..)| *rank == FAR) {
-            return vec![];
-        }
-        best.into_iter().take(NEAR).map(|(_, _, term)| term).collect()
+        let mut ranked: Vec<_> = (0..).zip(ranks).filter_map(|(term, rank)| Some((rank?, term))).collect();
+        ranked.sort_unstable();
+        ranked.into_iter().map(|(_, term)| term).collect()
     }
 
     /// Terms whose names match fuzzily, best first, as positions in [`Glossary::heads`]; all for an empty query.
