@@ -18,6 +18,16 @@ def screen():
     return tmux("capture-pane", "-e", "-p", "-t", "shot")
 
 
+def indexed(n):
+    """The colour with number n of a 256-colour terminal."""
+    if n < 16:
+        return COLOURS.get(30 + n if n < 8 else 82 + n, COLOURS.get(22 + n, FOREGROUND))
+    if n >= 232:
+        return "#" + f"{8 + 10 * (n - 232):02x}" * 3
+    n -= 16
+    return "#" + "".join(f"{(0, 95, 135, 175, 215, 255)[part]:02x}" for part in (n // 36, n // 6 % 6, n % 6))
+
+
 def spans(line):
     """(text, style) pieces of a captured line; style is a dict."""
     style, at = {}, 0
@@ -31,7 +41,7 @@ def spans(line):
             elif code in (1, 2, 3, 4, 7): style[code] = True
             elif code in (22, 23, 24, 27): [style.pop(c, None) for c in {22: (1, 2), 23: (3,), 24: (4,), 27: (7,)}[code]]
             elif code in COLOURS: style["fg"] = COLOURS[code]
-            elif code == 38 and codes[:1] == [5]: style["fg"] = f"#{codes[1]:02x}8888" if len(codes) > 1 else FOREGROUND; codes = codes[2:]
+            elif code == 38 and codes[:1] == [5]: style["fg"] = indexed(codes[1]); codes = codes[2:]
             elif code == 39: style.pop("fg", None)
         at = match.end()
     if at < len(line):
