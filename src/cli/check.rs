@@ -23,7 +23,11 @@ pub fn check(dir: Option<&Path>, labs: &[&str], output: &mut Output<'_>) -> io::
             let library = Library::embedded();
             let (terms, lessons) = (library.glossary().heads().len(), library.all_lessons().len());
             let ready = library.lessons().len();
-            let what = format!("{} ({ready} ready), {}", count(lessons, "lesson"), count(terms, "term"));
+            let what = format!(
+                "the built-in course (a folder is checked by `osai check DIR`): {} ({ready} ready), {}",
+                count(lessons, "lesson"),
+                count(terms, "term")
+            );
             (what, library.check(labs))
         }
     };

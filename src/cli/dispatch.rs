@@ -38,12 +38,21 @@ pub fn app(globals: &Globals) -> Result<(), Failure> {
 /// The course, overlaid with the pack that was given.
 pub fn library(globals: &Globals) -> Result<Library, Failure> {
     let Some(dir) = &globals.pack else { return Ok(Library::embedded()) };
+    if !dir.is_dir() {
+        return Err(Failure::new(
+            VERIFY,
+            format!("there is no folder `{}`; --pack wants a pack's folder", dir.display()),
+        ));
+    }
     Library::with_pack(dir, &labs::ids()).map_err(|faults| {
         for fault in &faults {
             let _ = writeln!(io::stderr(), "{fault}\n"); // where stderr is gone nobody is left to tell
         }
-        let count = faults.len();
-        Failure::new(VERIFY, format!("the pack `{}` was not opened: {count} faults, named above", dir.display()))
+        let count = match faults.len() {
+            1 => "1 fault".to_owned(),
+            count => format!("{count} faults"),
+        };
+        Failure::new(VERIFY, format!("the pack `{}` was not opened: {count}, named above", dir.display()))
     })
 }
 
@@ -99,6 +108,12 @@ pub fn lesson(args: &LessonArgs, globals: &Globals, out: &mut Out) -> Result<(),
 
 /// `osai check`.
 pub fn check(args: &CheckArgs, _globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    if let Some(dir) = args.dir.as_deref().filter(|dir| !dir.is_dir()) {
+        return Err(Failure::new(
+            USAGE,
+            format!("`{}` is no folder; give a pack's folder, or the repository's", dir.display()),
+        ));
+    }
     write(out, |output| check::check(args.dir.as_deref(), &labs::ids(), output))
 }
 

@@ -334,7 +334,11 @@ impl Generate {
                 self.questions[self.selected].kept.guess = Some(c == 'y');
                 return self.run(self.params.seed);
             }
-            Key::Enter if !predicts || self.questions[self.selected].kept.guess.is_some() => {
+            Key::Enter if predicts && self.questions[self.selected].kept.guess.is_none() => {
+                self.outcome =
+                    Some(("Predict first: y if the answer will be right, n if it will be wrong.".into(), false));
+            }
+            Key::Enter => {
                 return self.run(self.params.seed);
             }
             Key::Char('x') if self.questions[self.selected].kept.answer.is_some() => {
@@ -393,7 +397,7 @@ impl Lab for Generate {
                     named("esc", Key::Esc, "not now"),
                 ];
             }
-            Stage::Running => vec![letter("s", 's', "stop")],
+            Stage::Running => vec![letter("s esc", 's', "stop")],
             Stage::Ready if self.on_question() => {
                 let question = &self.questions[self.selected];
                 let mut keys = vec![];
@@ -466,7 +470,7 @@ impl Lab for Generate {
             (Key::Esc, _) if self.explain => self.explain = false,
             (Key::Left, _) => return self.move_cursor(-1),
             (Key::Right, _) => return self.move_cursor(1),
-            (Key::Char('s'), Stage::Running) => return Reaction::Cancel,
+            (Key::Char('s') | Key::Esc, Stage::Running) => return Reaction::Cancel,
             (Key::Char(c @ ('y' | 'n')), Stage::Predict { seed }) => {
                 self.expected = Some(if c == 'y' { Expected::Same } else { Expected::Other });
                 return self.run(seed);

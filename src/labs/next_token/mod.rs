@@ -225,7 +225,9 @@ impl NextToken {
         let percent = f64::from(probability) * 100.0;
         let winner = next.top.iter().find(|t| t.0.id == id).map(|t| t.0.lossy()).unwrap_or_default();
         share.is = Some((percent, winner.clone()));
-        if !share.stale && (share.said - percent).abs() <= 10.0 && self.state.predict_share.is_none() {
+        // Who names a token means that one: the share of another is no hit.
+        let named = share.word.as_ref().is_none_or(|word| word.eq_ignore_ascii_case(winner.trim()));
+        if !share.stale && named && (share.said - percent).abs() <= 10.0 && self.state.predict_share.is_none() {
             let evidence = json!({
                 "prompt": share.prompt, "said_percent": share.said, "is_percent": percent, "token": winner,
                 "settings": self.settings,

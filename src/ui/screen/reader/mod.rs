@@ -235,30 +235,32 @@ impl ReaderScreen {
             Target::Link(LinkTarget::Lesson(id)) => match shared.library.find_lesson(&id) {
                 Some(head) => {
                     let route = Route::Lesson { id: head.id.clone(), section: None };
-                    self.onward(route)
+                    self.onward(route, shared)
                 }
                 None => Outcome::Notice(format!("lesson {} is still to come", id.to_uppercase())),
             },
             Target::Link(LinkTarget::Web(address)) => Outcome::Notice(format!("{address}   (osai opens no network)")),
             Target::Lab { id, params } => Outcome::Go(Route::Lab { id, lesson: self.document.lesson.clone(), params }),
-            Target::Quiz => self.quiz(),
+            Target::Quiz => self.quiz(shared),
             Target::Done => self.mark_done(shared),
         }
     }
 
     /// Goes to another lesson or the quiz; from the end of a lesson that means that it is done.
-    fn onward(&mut self, route: Route) -> Outcome {
+    fn onward(&mut self, route: Route, shared: &Shared) -> Outcome {
         let finished = self.document.lesson.is_some() && !self.done && self.top >= self.end_top();
         if !finished {
             return Outcome::Go(route);
         }
         self.done = true;
-        Outcome::All(vec![Outcome::Do(self.keep(true)), Outcome::Go(route)])
+        let orders = self.keep(true);
+        self.lay_out(shared);
+        Outcome::All(vec![Outcome::Do(orders), Outcome::Go(route)])
     }
 
-    fn quiz(&mut self) -> Outcome {
+    fn quiz(&mut self, shared: &Shared) -> Outcome {
         match self.document.lesson.clone() {
-            Some(lesson) if self.document.questions > 0 => self.onward(Route::Quiz(lesson)),
+            Some(lesson) if self.document.questions > 0 => self.onward(Route::Quiz(lesson), shared),
             Some(_) => Outcome::Notice("this lesson has no quiz yet".into()),
             None => Outcome::Handled,
         }
@@ -486,7 +488,7 @@ impl ReaderScreen {
             Some(Act::FindNext) => self.step_match(true),
             Some(Act::FindPrevious) => self.step_match(false),
             Some(Act::Done) => self.mark_done(shared),
-            Some(Act::Quiz) => self.quiz(),
+            Some(Act::Quiz) => self.quiz(shared),
             Some(Act::Back) => Outcome::Back,
             None if key.key == Key::Esc && !self.matches.is_empty() => {
                 self.matches.clear();
