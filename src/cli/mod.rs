@@ -3,7 +3,7 @@
 //! This is the only layer that reads environment variables and makes paths (`environment`), and the only one that
 //! prints. Data goes to stdout, messages go to stderr in one sentence, the exit code says which kind of end it was
 //! (`failure`). Text from outside passes `SafeText` before it is printed; JSON escapes the same characters.
-//! `define` is answered before clap builds anything: see [`define::fast_define`].
+//! `define` is answered before clap builds anything: see `define::fast_define`.
 
 mod answer;
 mod args;

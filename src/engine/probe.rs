@@ -1,6 +1,6 @@
 //! Looking inside a forward pass.
 
-/// What a forward pass offers to look at. With [`Blind`] the compiler removes the looking.
+/// What a forward pass offers to look at. With `Blind` the compiler removes the looking.
 pub trait Probe {
     /// Whether attention weights are wanted; they are kept only then.
     const ATTENTIONS: bool;

@@ -29,7 +29,7 @@ pub fn rating_of(right: bool, confidence: Option<Confidence>) -> Rating {
 
 /// The card of `item` after an answer on `day`; `card` is what was known before, `None` for the first answer.
 ///
-/// Due tomorrow at the earliest, in [`MAX_INTERVAL_DAYS`] at the latest. A day before the last answer (a clock that was
+/// Due tomorrow at the earliest, in `MAX_INTERVAL_DAYS` at the latest. A day before the last answer (a clock that was
 /// set back) counts as the same day.
 pub fn next_review(item: &str, card: Option<&Card>, rating: Rating, day: Date) -> Card {
     let elapsed_days = card.map_or(0, |card| days_between(card.reviewed_on, day));

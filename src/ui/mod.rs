@@ -1,7 +1,7 @@
 //! The app: the only place where content, engine, progress and labs meet.
 //!
 //! [`run`] is the loop: it sleeps until something happens, takes everything that has happened, lets [`app::App`] turn it
-//! into orders, has [`World`] perform them, and draws once. No tick: idle costs nothing. Threads: this one, `input`,
+//! into orders, has `World` perform them, and draws once. No tick: idle costs nothing. Threads: this one, `input`,
 //! `signals`, `record` (the database) and, from the first job on, `model`.
 
 pub mod app;

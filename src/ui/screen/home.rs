@@ -341,7 +341,8 @@ fn last_lesson(shared: &Shared) -> Option<&LessonHead> {
     shared.library.find_lesson(&LastScreen::read(shared).lesson?)
 }
 
-/// Where to go on: the lesson opened last unless it is done, else the first after it that is not, else the first of all.
+/// Where to go on: the lesson opened last unless it is done, else the one begun last, else the first after it that is not
+/// done, else the first of all.
 fn next_lesson(shared: &Shared) -> Option<(&'static str, &LessonHead)> {
     let lessons = shared.library.lessons();
     let is_open = |head: &&LessonHead| position(shared, head).is_none_or(|p| p.completed_at.is_none());
@@ -351,6 +352,10 @@ fn next_lesson(shared: &Shared) -> Option<(&'static str, &LessonHead)> {
     };
     if is_open(&last) {
         return Some(("Continue", last));
+    }
+    let begun = lessons.iter().filter(is_open).filter_map(|head| Some((position(shared, head)?, head)));
+    if let Some((_, head)) = begun.filter(|(place, _)| place.position > 0.0).max_by_key(|(place, _)| place.updated_at) {
+        return Some(("Continue", head));
     }
     let at = lessons.iter().position(|head| head.id == last.id)?;
     lessons[at..].iter().chain(&lessons[..at]).find(is_open).map(|head| ("Next", head))

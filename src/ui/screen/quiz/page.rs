@@ -180,11 +180,9 @@ impl Page {
                     None => self.field("   Your number  ", input, true, unit, width, theme),
                     Some((_, verdict)) => {
                         let (sign, style) = if verdict.right { ("✓", theme.good) } else { ("✗", theme.warn) };
-                        self.lines.hang(
-                            &format!(" {sign}  "),
-                            &format!("{} {unit}   {you}", input.text().trim()),
-                            style,
-                        );
+                        let typed = input.text().trim();
+                        let number = typed.strip_suffix(unit).unwrap_or(typed).trim_end();
+                        self.lines.hang(&format!(" {sign}  "), &format!("{number} {unit}   {you}"), style);
                         if !verdict.right {
                             self.lines.hang(" ✓  ", &verdict.right_answer, theme.good);
                         }

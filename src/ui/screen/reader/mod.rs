@@ -1,7 +1,7 @@
 //! The reader: a lesson or a glossary entry, page by page, with links to follow.
 //!
-//! The text is laid out when it opens and when the width changes ([`document`] makes its blocks); drawing is in
-//! [`view`]. What the learner has read goes out as [`Effect::SavePosition`].
+//! The text is laid out when it opens and when the width changes (`document` makes its blocks); drawing is in
+//! `view`. What the learner has read goes out as [`Effect::SavePosition`].
 
 mod bindings;
 mod document;
