@@ -174,7 +174,12 @@ fn draw_answer(lab: &Generate, area: Rect, buf: &mut Buffer, theme: &Theme) {
         Some(cursor) => flow(&runs[..=cursor.min(runs.len() - 1)], area.width).len(),
         None => lines.len(),
     };
-    let skip = at.saturating_sub(height);
+    let mut skip = at.saturating_sub(height);
+    if skip > 0 && height >= 3 {
+        skip += 1;
+        let above = format!("… {skip} lines above: ← goes back");
+        rest = below(rest, draw_lines(&[Line::styled(above, theme.quiet)], rest, buf));
+    }
     draw_lines(&lines[skip..], rest, buf);
 }
 
