@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn home() -> Environment {
-        Environment { home: Some("/home/ada".into()), working_dir: Some("/work".into()), ..Environment::default() }
+        Environment { home: Some("/home/ada".into()), working_dir: Some("/desk".into()), ..Environment::default() }
     }
 
     #[cfg(target_os = "linux")]
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(dir(&env, None), Path::new("/xdg/osai"));
         env.osai_data_dir = Some("/stick".into());
         assert_eq!(dir(&env, None), Path::new("/stick"));
-        assert_eq!(dir(&env, Some("here")), Path::new("/work/here"));
+        assert_eq!(dir(&env, Some("here")), Path::new("/desk/here"));
     }
 
     #[test]
