@@ -20,7 +20,7 @@ mod float;
 mod scalar;
 mod tile;
 
-pub use float::{add, attend, dot_rows, exp, rms_norm, rope, silu_mul};
+pub use float::{add, attend, dot_rows, exp, rms_norm, rope, silu_mul, softcap};
 pub use tile::{Activations, TILE_ROWS, Tiles};
 
 /// Columns that share a scale.
