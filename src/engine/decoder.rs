@@ -3,12 +3,13 @@
 //! Read bottom up. One chunk of tokens goes through at a time; the logits of its last token come out.
 
 use super::EngineError;
+use super::attention::Shape;
 use super::cache::KvCache;
 use super::config::Config;
 use super::gguf::Gguf;
 use super::kernels;
 use super::probe::Probe;
-use super::weights::{Compute, Linear, Out, vector};
+use super::weights::{Compute, Linear, vector};
 
 /// Tokens that go through at once at most: bounds the memory of a long prompt, and the time until it can be cancelled.
 pub const CHUNK: usize = 64;
@@ -135,7 +136,7 @@ impl Decoder {
         assert!(!tokens.is_empty() && tokens.len() <= CHUNK && tokens.len() <= cache.room());
         let (config, buffers) = (&self.config, &mut self.buffers);
         let (count, hidden, past) = (tokens.len(), config.hidden_size, cache.len());
-        buffers.resize(config, count, past + count, P::ATTENTIONS);
+        buffers.resize(config, count);
         for (token, x) in tokens.iter().zip(buffers.x.chunks_exact_mut(hidden)) {
             self.embed_tokens.row(*token as usize, x);
         }
@@ -154,7 +155,7 @@ impl Decoder {
                 config.rms_norm_eps,
                 &mut buffers.normed,
             );
-            block.self_attn.forward(config, layer, count, cache, compute, buffers);
+            block.self_attn.forward(config, layer, count, cache, compute, buffers, P::ATTENTIONS);
             if P::ATTENTIONS {
                 buffers.show_attention(config, layer, past, count, probe);
             }
@@ -178,6 +179,7 @@ impl Decoder {
 
 impl Attention {
     /// Reads `normed`, leaves its result there.
+    #[allow(clippy::too_many_arguments)]
     fn forward(
         &self,
         config: &Config,
@@ -186,6 +188,7 @@ impl Attention {
         cache: &mut KvCache,
         compute: &mut Compute,
         buffers: &mut Buffers,
+        keep: bool,
     ) {
         let Buffers { normed, q, k, v, mixed, weights, angles, .. } = buffers;
         let mut jobs: [(&Linear, &mut [f32]); 3] = [(&self.q_proj, q), (&self.k_proj, k), (&self.v_proj, v)];
@@ -194,35 +197,19 @@ impl Attention {
         let half = dim / 2;
         for i in 0..count {
             let angles = &angles[i * half..(i + 1) * half];
-            kernels::rope(compute.isa, &mut q[i * heads * dim..(i + 1) * heads * dim], angles);
-            kernels::rope(compute.isa, &mut k[i * kv_width..(i + 1) * kv_width], angles);
+            kernels::rope(compute.isa, &mut q[i * heads * dim..(i + 1) * heads * dim], dim, angles);
+            kernels::rope(compute.isa, &mut k[i * kv_width..(i + 1) * kv_width], dim, angles);
         }
-        let past = cache.len();
-        let (keys, values) = cache.append(layer, k, v);
-        let group = heads / config.num_key_value_heads;
-        let scale = 1.0 / (dim as f32).sqrt();
-        let (room, isa, q) = (past + count, compute.isa, &*q);
-        let kept = weights.len() / (heads * room);
-        let (to, seen) = (Out(mixed.as_mut_ptr()), Out(weights.as_mut_ptr()));
-        compute.threads.split(heads, |range| {
-            for head in range {
-                let start = head / group * dim;
-                for i in 0..count {
-                    let at = (i * heads + head) * dim;
-                    // SAFETY: each thread has its own heads; `mixed` is `count × heads × dim`, `weights` holds
-                    // `heads × room` floats for each of `kept` tokens (1 if nobody looks: then it is room to work in).
-                    let (out, weights) = unsafe {
-                        let row = (i.min(kept - 1) * heads + head) * room;
-                        (
-                            std::slice::from_raw_parts_mut(to.get().add(at), dim),
-                            std::slice::from_raw_parts_mut(seen.get().add(row), past + i + 1),
-                        )
-                    };
-                    let (keys, values) = (&keys[start..], &values[start..]);
-                    kernels::attend(isa, &q[at..at + dim], keys, values, kv_width, scale, weights, out);
-                }
-            }
-        });
+        cache.append(layer, k, v);
+        let shape = Shape {
+            heads,
+            kv_heads: config.num_key_value_heads,
+            head_dim: dim,
+            scale: 1.0 / (dim as f32).sqrt(),
+            softcap: None,
+            window: None,
+        };
+        shape.attend(layer, count, q, cache, compute, weights, keep, mixed);
         compute.multiply(mixed, count, &mut [(&self.o_proj, normed)]);
     }
 }
@@ -238,7 +225,7 @@ impl Mlp {
 }
 
 impl Buffers {
-    fn resize(&mut self, config: &Config, count: usize, room: usize, keep_attention: bool) {
+    fn resize(&mut self, config: &Config, count: usize) {
         let q_width = config.num_attention_heads * config.head_dim;
         let fit = |buffer: &mut Vec<f32>, width: usize| buffer.resize(count * width, 0.0);
         fit(&mut self.x, config.hidden_size);
@@ -249,8 +236,6 @@ impl Buffers {
         fit(&mut self.mixed, q_width);
         fit(&mut self.gate, config.intermediate_size);
         fit(&mut self.up, config.intermediate_size);
-        let kept = if keep_attention { count } else { 1 };
-        self.weights.resize(kept * config.num_attention_heads * room, 0.0);
     }
 
     /// Cosines and sines for positions `past..past + count`, in f64 by a portable library, then rounded once.

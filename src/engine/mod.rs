@@ -4,6 +4,7 @@
 //! its own. `Job` and `Update` are plain serialisable data. Everything numeric is canonical: the same file, prompt
 //! and seed give the same bits on every instruction set and number of threads (see `kernels`).
 
+mod attention;
 mod cache;
 mod config;
 mod decoder;

@@ -60,7 +60,8 @@ fn erf_body(x: f32) -> f32 {
     let p = p.mul_add(s, -0.376_126_27);
     let p = p.mul_add(s, 0.128_379_17);
     let near = x.mul_add(p, x);
-    let t = x.abs().min(4.0);
+    // Not `min`, which would lose a NaN.
+    let t = if x.abs() > 4.0 { 4.0 } else { x.abs() };
     let p = -2.144_580_8e-5_f32;
     let p = p.mul_add(t, 4.385_326e-4);
     let p = p.mul_add(t, -4.190_868e-3);
@@ -81,6 +82,17 @@ versions! {
 fn tanh_all(x: &mut [f32]) {
     for x in x {
         *x = tanh_body(*x);
+    }
+}
+
+versions! {
+    /// `cap · tanh(x / cap)` in place: Gemma 2 bends its logits with it.
+    pub fn softcap = softcap_body(x: &mut [f32], cap: f32)
+}
+#[inline(always)]
+fn softcap_body(x: &mut [f32], cap: f32) {
+    for x in x {
+        *x = cap * tanh_body(*x / cap);
     }
 }
 

@@ -7,7 +7,8 @@ mod rope;
 
 use half::f16;
 
-pub use activation::{exp, gelu_erf, gelu_erf_mul, gelu_tanh, gelu_tanh_mul, silu_mul, tanh};
+pub use activation::{exp, gelu_erf, gelu_erf_mul, gelu_tanh, gelu_tanh_mul, silu_mul, softcap, tanh};
+pub(super) use activation::{exp_body, tanh_body};
 pub use norm::{layer_norm, rms_norm};
 pub use rope::{rope, rope_halves};
 
@@ -138,17 +139,16 @@ mod tests {
             gelu_erf(isa, &mut out);
             gelu_tanh(isa, &mut out);
             tanh(isa, &mut out);
+            softcap(isa, &mut out, 0.3);
             seen.extend(bits(&out));
             layer_norm(isa, &x, &y[..96], &y[96..192], 1e-5, &mut out);
             seen.extend(bits(&out));
-            rope(isa, &mut out, &floats(3, 96).as_chunks::<2>().0.iter().map(|[a, b]| (*a, *b)).collect::<Vec<_>>());
+            let angles: Vec<_> = floats(3, 96).as_chunks::<2>().0.iter().map(|[a, b]| (*a, *b)).collect();
+            rope(isa, &mut out, 96, &angles);
+            rope_halves(isa, &mut out, 96, &angles[..13]);
             add(isa, &mut out, &x);
             exp(isa, &mut out);
             seen.extend(bits(&out));
-            let (mut weights, mut head) = (vec![0.0; 15], vec![0.0; 24]);
-            attend(isa, &x[..24], &y, &x, 32, 0.2, &mut weights, &mut head);
-            seen.extend(bits(&weights));
-            seen.extend(bits(&head));
             let mut products = vec![0.0; 7];
             dot_rows(isa, &x[..7 * 67], &y[..67], &mut products);
             seen.extend(bits(&products));

@@ -44,7 +44,15 @@ mod tests {
         let angles: Vec<(f32, f32)> = floats(1, half).iter().map(|a| (libm::cosf(*a), libm::sinf(*a))).collect();
         let x = floats(2, heads * head_dim);
         // The interleaved order of the same numbers.
-        let at = |i: usize| if i < half { 2 * i } else if i < 2 * half { 2 * (i - half) + 1 } else { i };
+        let at = |i: usize| {
+            if i < half {
+                2 * i
+            } else if i < 2 * half {
+                2 * (i - half) + 1
+            } else {
+                i
+            }
+        };
         let mut mixed = x.clone();
         for head in 0..heads {
             for i in 0..head_dim {
