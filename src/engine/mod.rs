@@ -9,6 +9,7 @@ mod cache;
 mod config;
 mod decoder;
 mod error;
+mod generate;
 pub mod gguf;
 mod job;
 mod kernels;
