@@ -4,9 +4,8 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::cache::KvCache;
-use super::decoder::CHUNK;
+use super::decoder::{CHUNK, Logits};
 use super::model::{Each, Model};
-use super::probe::Blind;
 use super::sampler::{Sampler, distribution};
 use super::tokenizer::TextStream;
 use super::{Candidate, EngineError, NextTokens, Prompt, RunStats, SamplingParams, Stop, TokenId, Update};
@@ -44,7 +43,8 @@ impl Model {
         let chunks: Vec<&[TokenId]> = tokens[past..].chunks(CHUNK).collect();
         for (i, chunk) in chunks.iter().enumerate() {
             let last = i + 1 == chunks.len();
-            self.decoder.forward(chunk, &mut cache, &mut self.compute, last.then_some(&mut *logits), &mut Blind);
+            let wanted = if last { Logits::Last } else { Logits::None };
+            self.step(chunk, &mut cache, wanted, logits);
             if !last {
                 each(Update::Reading { done: cache.len() - past, total: tokens.len() - past })?;
             }
@@ -108,7 +108,7 @@ impl Model {
             if last {
                 break;
             }
-            self.decoder.forward(&[id], &mut cache, &mut self.compute, Some(&mut logits), &mut Blind);
+            self.step(&[id], &mut cache, Logits::Last, &mut logits);
         }
         self.kept = Some((tokens[..cache.len()].to_vec(), cache));
         Ok(())

@@ -5,14 +5,17 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::cache::KvCache;
+use super::checkpoint::Checkpoint;
 use super::config::Config;
-use super::decoder::{CHUNK, Decoder};
+use super::decoder::Decoder;
+#[cfg(test)]
+use super::decoder::Logits;
 use super::generate::Request;
 use super::gguf::{GgmlType, Gguf, TensorInfo};
 use super::kernels::Isa;
+use super::probe::Interventions;
 #[cfg(test)]
 use super::probe::Probe;
-use super::probe::{Blind, Trace};
 use super::template::{self, Piece};
 use super::tokenizer::Tokenizer;
 use super::weights::Compute;
@@ -38,6 +41,8 @@ pub struct Model {
     names: [String; 2],
     /// The last prompt's cache with its tokens: a chat's next turn reads only what is new.
     pub(super) kept: Option<(Vec<TokenId>, KvCache)>,
+    /// What is changed while it runs.
+    pub(super) interventions: Interventions,
 }
 
 /// What a callback says to an update: go on, or stop.
@@ -61,8 +66,9 @@ impl Model {
         let config = Config::from_gguf(&file)?;
         fits_into_memory(&file)?;
         let tokenizer = Tokenizer::from_gguf(&file)?;
-        if tokenizer.vocab_size() != config.vocab_size {
-            return Err(file.bad("the tokenizer and the embedding differ in size"));
+        // Embeddings are often padded to a round number; those rows are never named.
+        if tokenizer.vocab_size() > config.vocab_size {
+            return Err(file.bad("the tokenizer has more tokens than the embedding"));
         }
         let name = |key: &str| {
             let id = file.uint(&format!("tokenizer.ggml.{key}_token_id"));
@@ -72,11 +78,20 @@ impl Model {
         let names = [name("bos"), name("eos")];
         let chat_template = file.text("tokenizer.chat_template").map(str::to_owned);
         let info = describe(&file, &config, chat_template.is_some());
-        let decoder = Decoder::load(&file, config)?;
+        let decoder = Decoder::load(&Checkpoint::gguf(&file), config)?;
         let isa = options.isa.unwrap_or_else(Isa::detect);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let compute = Compute::new(isa, options.threads.unwrap_or(cores));
-        Ok(Self { info, tokenizer, decoder, compute, chat_template, names, kept: None })
+        Ok(Self {
+            info,
+            tokenizer,
+            decoder,
+            compute,
+            chat_template,
+            names,
+            kept: None,
+            interventions: Interventions::default(),
+        })
     }
 
     /// What is known of it.
@@ -126,31 +141,6 @@ impl Model {
             }
         }
         Ok(stats)
-    }
-
-    /// Everything that a forward pass over a text computes on its way: attentions and hidden states.
-    ///
-    /// # Errors
-    /// [`EngineError::ContextOverflow`].
-    pub fn trace(&mut self, prompt: &Prompt) -> Result<(Vec<TextToken>, Trace, Vec<f32>), EngineError> {
-        let (_, tokens) = self.read(prompt)?;
-        let (mut trace, mut logits) = (Trace::default(), Vec::new());
-        let mut cache = self.decoder.cache();
-        for chunk in tokens.chunks(CHUNK) {
-            self.decoder.forward(chunk, &mut cache, &mut self.compute, Some(&mut logits), &mut trace);
-        }
-        Ok((self.texts(&tokens), trace, logits))
-    }
-
-    /// The logits after a prompt of token ids, without a cache: for tests against other engines.
-    #[doc(hidden)]
-    pub fn logits(&mut self, tokens: &[TokenId], chunk: usize) -> Vec<f32> {
-        let mut cache = self.decoder.cache();
-        let mut logits = Vec::new();
-        for chunk in tokens.chunks(chunk.clamp(1, CHUNK)) {
-            self.decoder.forward(chunk, &mut cache, &mut self.compute, Some(&mut logits), &mut Blind);
-        }
-        logits
     }
 
     /// The prompt as text and tokens; at least one token, and fewer than the context holds.
@@ -252,6 +242,6 @@ fn free_memory() -> Option<u64> {
 #[cfg(test)]
 pub(crate) fn forward_with<P: Probe>(model: &mut Model, tokens: &[TokenId], probe: &mut P) -> Vec<f32> {
     let (mut cache, mut logits) = (model.decoder.cache(), Vec::new());
-    model.decoder.forward(tokens, &mut cache, &mut model.compute, Some(&mut logits), probe);
+    model.decoder.forward(tokens, &mut cache, &mut model.compute, Logits::Last, &mut logits, probe);
     logits
 }

@@ -23,8 +23,8 @@ mod tile;
 
 pub use attention::attend;
 pub use float::{
-    add, dot_rows, exp, gelu_erf, gelu_erf_mul, gelu_tanh, gelu_tanh_mul, layer_norm, rms_norm, rope, rope_halves,
-    silu_mul, softcap, tanh,
+    add, dot_product, dot_rows, exp, gelu_erf, gelu_erf_mul, gelu_tanh, gelu_tanh_mul, layer_norm, rms_norm,
+    rms_norm_in_place, rope, rope_halves, silu_mul, softcap, tanh,
 };
 pub use tile::{Activations, TILE_ROWS, Tiles};
 

@@ -9,7 +9,7 @@ use half::f16;
 
 pub use activation::{exp, gelu_erf, gelu_erf_mul, gelu_tanh, gelu_tanh_mul, silu_mul, softcap, tanh};
 pub(super) use activation::{exp_body, tanh_body};
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, rms_norm, rms_norm_in_place};
 pub use rope::{rope, rope_halves};
 
 use super::{BLOCK, Isa};
@@ -75,6 +75,11 @@ fn add_body(x: &mut [f32], y: &[f32]) {
     for (x, y) in x.iter_mut().zip(y) {
         *x += *y;
     }
+}
+
+versions! {
+    /// `a · b`, over 16 fixed partial sums.
+    pub fn dot_product = dot(a: &[f32], b: &[f32]) -> f32
 }
 
 versions! {
