@@ -9,11 +9,13 @@ mod cache;
 mod config;
 mod decoder;
 mod error;
+pub mod file;
 pub mod gguf;
 mod job;
 mod kernels;
 mod model;
 mod probe;
+pub mod safetensors;
 mod sampler;
 mod template;
 #[cfg(test)]
