@@ -11,6 +11,7 @@ mod config;
 mod decoder;
 mod error;
 mod generate;
+pub mod file;
 pub mod gguf;
 mod inside;
 mod job;
@@ -19,6 +20,7 @@ mod model;
 mod ops;
 mod probe;
 mod rope;
+pub mod safetensors;
 mod sampler;
 mod template;
 #[cfg(test)]
