@@ -14,6 +14,7 @@ mod job;
 mod kernels;
 mod model;
 mod probe;
+pub mod quantize;
 mod sampler;
 mod template;
 #[cfg(test)]
