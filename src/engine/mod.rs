@@ -21,6 +21,7 @@ mod ops;
 mod probe;
 mod rope;
 pub mod safetensors;
+pub mod quantize;
 mod sampler;
 mod template;
 #[cfg(test)]

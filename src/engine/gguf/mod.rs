@@ -511,5 +511,4 @@ fn other_kind(bytes: &[u8]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub(crate) mod write;
+pub mod write;
