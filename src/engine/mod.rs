@@ -6,14 +6,22 @@
 
 mod attention;
 mod cache;
+mod checkpoint;
 mod config;
 mod decoder;
 mod error;
+mod generate;
+pub mod file;
 pub mod gguf;
+mod inside;
 mod job;
 mod kernels;
 mod model;
+mod ops;
 mod probe;
+mod rope;
+pub mod safetensors;
+pub mod quantize;
 mod sampler;
 mod template;
 #[cfg(test)]
@@ -25,13 +33,14 @@ mod worker;
 
 pub use config::Config;
 pub use error::EngineError;
+pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, kl_divergence, log_sum_exp};
 pub use job::{
     Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
     TokenId, Update,
 };
 pub use kernels::Isa;
 pub use model::{Each, Model, Options};
-pub use probe::{Probe, Trace};
+pub use probe::{Edit, Interventions, Probe, Seen, Steering, Trace};
 pub use sampler::{Sampler, Share, distribution, softmax};
 pub use tokenizer::{TextStream, Tokenizer};
 pub use worker::{Run, Worker};

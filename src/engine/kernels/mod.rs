@@ -23,13 +23,14 @@ mod tests;
 mod tile;
 mod vector;
 
-pub use activations::{Activations, Block, quantize};
+pub use activations::{Activations, quantize};
 pub use attention::attend;
 pub use float::{
-    add, exp, gelu_erf, gelu_erf_mul, gelu_tanh, gelu_tanh_mul, layer_norm, rms_norm, rope, rope_halves, silu_mul,
-    softcap, tanh,
+    add, dot_product, exp, gelu_erf, gelu_tanh_mul, layer_norm, rms_norm, rms_norm_in_place, rope, rope_halves,
+    silu_mul, softcap,
 };
 pub use matrix::{Format, Input, Matrix, pack, product};
+pub use pages::let_go;
 pub use tile::TILE_ROWS;
 
 /// Columns that share a scale.

@@ -5,9 +5,9 @@ mod activation;
 mod norm;
 mod rope;
 
-pub use activation::{exp, gelu_erf, gelu_erf_mul, gelu_tanh, gelu_tanh_mul, silu_mul, softcap, tanh};
+pub use activation::{exp, gelu_erf, gelu_tanh_mul, silu_mul, softcap};
 pub(super) use activation::{exp_body, tanh_body};
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, rms_norm, rms_norm_in_place};
 pub use rope::{rope, rope_halves};
 
 use super::Isa;
@@ -75,6 +75,11 @@ fn add_body(x: &mut [f32], y: &[f32]) {
     }
 }
 
+versions! {
+    /// `a · b`, over 16 fixed partial sums.
+    pub fn dot_product = dot(a: &[f32], b: &[f32]) -> f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,10 +96,7 @@ mod tests {
             seen.extend(bits(&out));
             silu_mul(isa, &mut out, &y);
             gelu_tanh_mul(isa, &mut out, &y);
-            gelu_erf_mul(isa, &mut out, &y);
             gelu_erf(isa, &mut out);
-            gelu_tanh(isa, &mut out);
-            tanh(isa, &mut out);
             softcap(isa, &mut out, 0.3);
             seen.extend(bits(&out));
             layer_norm(isa, &x, &y[..96], &y[96..192], 1e-5, &mut out);

@@ -19,6 +19,21 @@ fn rms_norm_body(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
 }
 
 versions! {
+    /// RMSNorm in place.
+    pub fn rms_norm_in_place = rms_norm_in_place_body(x: &mut [f32], weight: &[f32], eps: f32)
+}
+#[inline(always)]
+fn rms_norm_in_place_body(x: &mut [f32], weight: &[f32], eps: f32) {
+    let width = weight.len();
+    for x in x.chunks_exact_mut(width) {
+        let scale = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
+        for (x, w) in x.iter_mut().zip(weight) {
+            *x = *x * scale * w;
+        }
+    }
+}
+
+versions! {
     /// LayerNorm: `out = (x - mean) / sqrt(variance + eps) · weight + bias`, row by row of `weight.len()`.
     pub fn layer_norm = layer_norm_body(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32])
 }
