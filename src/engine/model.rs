@@ -17,8 +17,8 @@ use super::probe::Interventions;
 #[cfg(test)]
 use super::probe::Probe;
 use super::template::{self, Piece};
-use super::tokenizer::Tokenizer;
 use super::threads::physical_cores;
+use super::tokenizer::Tokenizer;
 use super::weights::{Compute, memory};
 use super::{ChatMessage, EngineError, Job, ModelInfo, Prompt, RunStats, Stop, TextToken, TokenId, Update};
 
@@ -211,10 +211,7 @@ fn describe(file: &Gguf, config: &Config, has_chat_template: bool) -> ModelInfo 
 
 /// Bytes that the weights take once open against what the system says is free.
 fn fits_into_memory(file: &Gguf) -> Result<(), EngineError> {
-    let need: u64 = file
-        .tensors()
-        .map(|t| memory(t.ggml_type, &t.shape))
-        .sum();
+    let need: u64 = file.tensors().map(|t| memory(t.ggml_type, &t.shape)).sum();
     let Some(free) = free_memory() else { return Ok(()) };
     if need <= free {
         return Ok(());

@@ -121,7 +121,8 @@ impl Threads {
         let to = Shares(data.as_mut_ptr());
         self.split(rows, |range| {
             // SAFETY: ranges of rows lie within `data` and do not overlap.
-            let rows = unsafe { std::slice::from_raw_parts_mut(to.get().add(range.start * width), range.len() * width) };
+            let rows =
+                unsafe { std::slice::from_raw_parts_mut(to.get().add(range.start * width), range.len() * width) };
             work(range.start, rows);
         });
     }
@@ -254,7 +255,8 @@ mod tests {
                     row.iter_mut().for_each(|x| *x += first + i + 1);
                 }
             });
-            let want: Vec<usize> = (0..rows * width + 3).map(|i| if i / width < rows { i / width + 1 } else { 0 }).collect();
+            let want: Vec<usize> =
+                (0..rows * width + 3).map(|i| if i / width < rows { i / width + 1 } else { 0 }).collect();
             assert!(data == want, "{rows} rows of {width}");
         }
     }

@@ -36,19 +36,58 @@ pub enum Format {
 macro_rules! with_format {
     ($format:expr, quantised $name:ident => $body:expr, dense $dense:ident => $other:expr) => {
         match $format {
-            Format::Q4_0 => { type $name = Q40; $body }
-            Format::Q4_1 => { type $name = Q41; $body }
-            Format::Q5_0 => { type $name = Q50; $body }
-            Format::Q5_1 => { type $name = Q51; $body }
-            Format::Q8_0 => { type $name = Q80; $body }
-            Format::Q2_K => { type $name = Q2K; $body }
-            Format::Q3_K => { type $name = Q3K; $body }
-            Format::Q4_K => { type $name = Q4K; $body }
-            Format::Q5_K => { type $name = Q5K; $body }
-            Format::Q6_K => { type $name = Q6K; $body }
-            Format::F32 => { type $dense = F32; $other }
-            Format::F16 => { type $dense = F16; $other }
-            Format::BF16 => { type $dense = BF16; $other }
+            Format::Q4_0 => {
+                type $name = Q40;
+                $body
+            }
+            Format::Q4_1 => {
+                type $name = Q41;
+                $body
+            }
+            Format::Q5_0 => {
+                type $name = Q50;
+                $body
+            }
+            Format::Q5_1 => {
+                type $name = Q51;
+                $body
+            }
+            Format::Q8_0 => {
+                type $name = Q80;
+                $body
+            }
+            Format::Q2_K => {
+                type $name = Q2K;
+                $body
+            }
+            Format::Q3_K => {
+                type $name = Q3K;
+                $body
+            }
+            Format::Q4_K => {
+                type $name = Q4K;
+                $body
+            }
+            Format::Q5_K => {
+                type $name = Q5K;
+                $body
+            }
+            Format::Q6_K => {
+                type $name = Q6K;
+                $body
+            }
+            Format::F32 => {
+                type $dense = F32;
+                $other
+            }
+            Format::F16 => {
+                type $dense = F16;
+                $other
+            }
+            Format::BF16 => {
+                type $dense = BF16;
+                $other
+            }
         }
     };
 }

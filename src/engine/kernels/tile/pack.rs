@@ -27,15 +27,17 @@ pub(super) fn pack_4(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
 /// Two bits from bit `SHIFT` on: groups `4 h ..` in register `h`, two bits each.
 pub(super) fn pack_2<const SHIFT: u32>(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
     for h in 0..2 {
-        let bytes: [u8; 4] =
-            std::array::from_fn(|c| (0..4).fold(0, |byte, k| byte | ((codes[16 * h + 4 * k + c] >> SHIFT) & 3) << (2 * k)));
+        let bytes: [u8; 4] = std::array::from_fn(|c| {
+            (0..4).fold(0, |byte, k| byte | ((codes[16 * h + 4 * k + c] >> SHIFT) & 3) << (2 * k))
+        });
         tile[64 * h + 4 * row..][..4].copy_from_slice(&bytes);
     }
 }
 
 /// Bit `SHIFT`: group `g` in bit `g`.
 pub(super) fn pack_1<const SHIFT: u32>(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
-    let bytes: [u8; 4] = std::array::from_fn(|c| (0..8).fold(0, |byte, g| byte | ((codes[4 * g + c] >> SHIFT) & 1) << g));
+    let bytes: [u8; 4] =
+        std::array::from_fn(|c| (0..8).fold(0, |byte, g| byte | ((codes[4 * g + c] >> SHIFT) & 1) << g));
     tile[4 * row..][..4].copy_from_slice(&bytes);
 }
 

@@ -83,7 +83,10 @@ impl Vector for Avx2 {
     unsafe fn ints_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> __m256i {
         unsafe {
             let wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()));
-            _mm256_and_si256(_mm256_srl_epi32(wide, _mm_cvtsi32_si128(SHIFT as i32)), _mm256_set1_epi32(i32::from(mask)))
+            _mm256_and_si256(
+                _mm256_srl_epi32(wide, _mm_cvtsi32_si128(SHIFT as i32)),
+                _mm256_set1_epi32(i32::from(mask)),
+            )
         }
     }
     #[inline(always)]
