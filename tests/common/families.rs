@@ -19,6 +19,12 @@ pub const CONTEXT: usize = 256;
 /// Sliding windows are this long, shorter than the texts.
 pub const WINDOW: u32 = 12;
 
+/// How far logits are spread, about; their differences from rounding grow with it.
+const SPREAD: f32 = 1.5;
+
+/// Granite's factor of the embedding.
+const EMBEDDING_SCALE: f32 = 4.0;
+
 /// Widths of a model.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
@@ -104,7 +110,7 @@ fn plain(name: &'static str, architecture: &'static str, shape: Shape) -> Family
         norms: Norms::Before,
         fused: false,
         split_experts: false,
-        gain: 2.0,
+        gain: 1.0,
         extra: Extra::None,
     }
 }
@@ -121,11 +127,12 @@ pub fn families() -> Vec<Family> {
         extra: Extra::Llama3,
         ..plain("llama3", "llama", shape(160, 4, [5, 1, 32], 288))
     };
-    let mixtral = plain("mixtral", "llama", experts(shape(96, 3, [6, 2, 16], 128), (8, 2, 128, 0)));
+    let mixtral =
+        Family { gain: 0.5, ..plain("mixtral", "llama", experts(shape(96, 3, [6, 2, 16], 128), (8, 2, 128, 0))) };
     let gemma = |name, architecture, shape| Family {
         vocabulary: Vocabulary::SentencePiece,
         tied: true,
-        gain: 8.0,
+        gain: 0.7,
         ..plain(name, architecture, shape)
     };
     let phi3 = Family { fused: true, ..plain("phi3", "phi3", shape(192, 3, [6, 3, 32], 224)) };
@@ -148,6 +155,7 @@ pub fn families() -> Vec<Family> {
         Family {
             vocabulary: bpe("qwen2"),
             biases: true,
+            gain: 0.5,
             ..plain("qwen2moe", "qwen2moe", experts(shape(96, 3, [3, 3, 32], 160), (6, 3, 96, 160)))
         },
         Family {
@@ -159,18 +167,19 @@ pub fn families() -> Vec<Family> {
         Family {
             vocabulary: bpe("qwen2"),
             qk_norm: QkNorm::Head,
+            gain: 0.5,
             ..plain("qwen3moe", "qwen3moe", experts(shape(96, 3, [4, 1, 32], 192), (16, 4, 64, 0)))
         },
         gemma("gemma", "gemma", shape(128, 3, [4, 1, 64], 320)),
         Family {
             norms: Norms::Both,
-            gain: 16.0,
             extra: Extra::Gemma2,
             ..gemma("gemma2", "gemma2", shape(160, 4, [4, 2, 48], 288))
         },
         Family {
             norms: Norms::Both,
             qk_norm: QkNorm::Head,
+            gain: 0.6,
             extra: Extra::Gemma3,
             ..gemma("gemma3", "gemma3", shape(96, 7, [4, 1, 32], 224))
         },
@@ -194,7 +203,6 @@ pub fn families() -> Vec<Family> {
         Family {
             vocabulary: bpe("refact"),
             tied: true,
-            gain: 4.0,
             extra: Extra::Granite,
             ..plain("granite", "granite", shape(160, 3, [5, 1, 32], 288))
         },
@@ -333,10 +341,10 @@ impl Family {
             }
             Extra::LongRope => float("rope.scaling.attn_factor", 1.19),
             Extra::Granite => {
-                float("embedding_scale", 4.0);
+                float("embedding_scale", EMBEDDING_SCALE);
                 float("residual_scale", 0.8);
                 float("attention.scale", 0.25);
-                float("logit_scale", 0.8);
+                float("logit_scale", 1.25);
             }
         }
         match self.extra {
@@ -360,13 +368,23 @@ impl Family {
     fn tensors(&self, shape: Shape) -> Vec<Tensor> {
         let Shape { hidden, heads, kv_heads, head_dim, feed_forward, .. } = shape;
         let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
+        // What the embedding brings into the residual stream has the size of what a layer adds.
+        let embedding = match self.architecture {
+            "gemma" | "gemma2" | "gemma3" => root(hidden),
+            "granite" => 1.0 / EMBEDDING_SCALE,
+            _ => 1.0,
+        };
+        // A tied embedding would say every token again; an output norm of both signs lets it not.
+        let level = SPREAD * root(hidden) / embedding;
         let mut tensors = vec![
-            // A tied embedding makes logits of about ±2; it must not drown what the layers add.
-            Tensor::matrix("token_embd.weight", &[VOCAB, hidden], if self.tied { root(hidden) * 2.0 } else { 1.0 }),
-            Tensor::norm("output_norm.weight", hidden, 1.0),
+            Tensor::matrix("token_embd.weight", &[VOCAB, hidden], embedding),
+            match self.tied {
+                true => Tensor::new("output_norm.weight", &[hidden], 0.0, level, true),
+                false => Tensor::norm("output_norm.weight", hidden, 1.0),
+            },
         ];
         if !self.tied {
-            tensors.push(Tensor::matrix("output.weight", &[VOCAB, hidden], root(hidden) * 2.0));
+            tensors.push(Tensor::matrix("output.weight", &[VOCAB, hidden], root(hidden) * SPREAD));
         }
         match self.extra {
             Extra::Llama3 => tensors.push(Tensor::factors("rope_freqs.weight", head_dim / 2, 8.0)),
@@ -386,15 +404,14 @@ impl Family {
                 tensors.push(Tensor::norm(&name("ffn_norm.weight"), hidden, 1.0));
             }
             if self.norms != Norms::Before {
-                let level = if self.tied { self.gain } else { 1.0 };
-                tensors.push(Tensor::norm(&name("post_attention_norm.weight"), hidden, level));
-                tensors.push(Tensor::norm(&name("post_ffw_norm.weight"), hidden, level));
+                tensors.push(Tensor::norm(&name("post_attention_norm.weight"), hidden, self.gain));
+                tensors.push(Tensor::norm(&name("post_ffw_norm.weight"), hidden, self.gain));
             }
             if self.fused {
-                tensors.push(matrix("attn_qkv", width + 2 * kv_width, hidden, 1.4));
+                tensors.push(matrix("attn_qkv", width + 2 * kv_width, hidden, 1.0));
             } else {
-                tensors.push(matrix("attn_q", width, hidden, 1.5));
-                tensors.push(matrix("attn_k", kv_width, hidden, 1.5));
+                tensors.push(matrix("attn_q", width, hidden, 1.0));
+                tensors.push(matrix("attn_k", kv_width, hidden, 1.0));
                 tensors.push(matrix("attn_v", kv_width, hidden, 1.0));
             }
             if self.biases {
@@ -407,30 +424,32 @@ impl Family {
                 QkNorm::Head | QkNorm::Full => {
                     let is_head = self.qk_norm == QkNorm::Head;
                     let lens = if is_head { (head_dim, head_dim) } else { (width, kv_width) };
-                    tensors.push(Tensor::norm(&name("attn_q_norm.weight"), lens.0, 1.3));
-                    tensors.push(Tensor::norm(&name("attn_k_norm.weight"), lens.1, 1.3));
+                    tensors.push(Tensor::norm(&name("attn_q_norm.weight"), lens.0, 1.0));
+                    tensors.push(Tensor::norm(&name("attn_k_norm.weight"), lens.1, 1.0));
                 }
             }
             tensors.push(matrix("attn_output", hidden, width, self.gain));
             match shape.experts {
-                None if self.fused => tensors.push(matrix("ffn_up", 2 * feed_forward, hidden, 1.3)),
+                None if self.fused => tensors.push(matrix("ffn_up", 2 * feed_forward, hidden, 1.0)),
                 None => {
-                    tensors.push(matrix("ffn_gate", feed_forward, hidden, 1.3));
-                    tensors.push(matrix("ffn_up", feed_forward, hidden, 1.3));
+                    tensors.push(matrix("ffn_gate", feed_forward, hidden, 1.0));
+                    tensors.push(matrix("ffn_up", feed_forward, hidden, 1.0));
                 }
                 Some((many, _, expert, shared)) => {
                     // Decided choices: a rounding error must seldom pick another expert.
-                    tensors.push(matrix("ffn_gate_inp", many, hidden, 4.0).kept());
-                    for (part, rows, columns, gain) in
-                        [("gate", expert, hidden, 1.3), ("up", expert, hidden, 1.3), ("down", hidden, expert, 3.0)]
-                    {
+                    tensors.push(matrix("ffn_gate_inp", many, hidden, 8.0).kept());
+                    for (part, rows, columns, gain) in [
+                        ("gate", expert, hidden, 1.0),
+                        ("up", expert, hidden, 1.0),
+                        ("down", hidden, expert, self.gain * 1.5),
+                    ] {
                         tensors.extend(self.experts(&name(&format!("ffn_{part}")), [many, rows, columns], gain));
                     }
                     if shared > 0 {
                         tensors.push(Tensor::bias(&name("ffn_gate_inp_shexp.weight"), hidden));
-                        tensors.push(matrix("ffn_gate_shexp", shared, hidden, 1.3));
-                        tensors.push(matrix("ffn_up_shexp", shared, hidden, 1.3));
-                        tensors.push(matrix("ffn_down_shexp", hidden, shared, 2.0));
+                        tensors.push(matrix("ffn_gate_shexp", shared, hidden, 1.0));
+                        tensors.push(matrix("ffn_up_shexp", shared, hidden, 1.0));
+                        tensors.push(matrix("ffn_down_shexp", hidden, shared, self.gain));
                     }
                 }
             }
@@ -492,7 +511,7 @@ impl Tensor {
     }
 
     fn bias(name: &str, len: usize) -> Self {
-        Self::new(name, &[len], 0.0, 0.4, true)
+        Self::new(name, &[len], 0.0, 0.2, true)
     }
 
     /// Factors of rotary frequencies, from 1 to more.
