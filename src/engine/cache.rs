@@ -36,12 +36,16 @@ impl KvCache {
         }
     }
 
-    /// Adds a chunk's keys and values (`tokens × width` each) to a layer and gives all of the layer's so far.
-    pub fn append(&mut self, layer: usize, k: &[f32], v: &[f32]) -> (&[f32], &[f32]) {
+    /// Adds a chunk's keys and values (`tokens × width` each) to a layer.
+    pub fn append(&mut self, layer: usize, k: &[f32], v: &[f32]) {
         assert!(k.len() == v.len() && k.len().is_multiple_of(self.width), "shapes are fixed at load");
         assert_eq!(self.keys[layer].len(), self.len * self.width, "a layer is appended to once a chunk");
         self.keys[layer].extend_from_slice(k);
         self.values[layer].extend_from_slice(v);
+    }
+
+    /// A layer's keys and values so far, `width` floats a position.
+    pub fn layer(&self, layer: usize) -> (&[f32], &[f32]) {
         (&self.keys[layer], &self.values[layer])
     }
 

@@ -2,19 +2,28 @@
 //!
 //! [`Model`] opens a file and does a [`Job`], telling what happens as [`Update`]s; [`Worker`] puts it on a thread of
 //! its own, [`ModelProcess`] in a process of its own, as the app has it. `Job` and `Update` are plain serialisable
-//! data. Everything numeric is canonical: the same file, prompt
-//! and seed give the same bits on every instruction set and number of threads (see `kernels`).
+//! data. Everything numeric is canonical: the same file, prompt and seed give the same bits on every instruction set
+//! and number of threads (see `kernels`).
 
+mod attention;
 mod cache;
+mod checkpoint;
 mod child;
 mod config;
 mod decoder;
 mod error;
+pub mod file;
+mod generate;
 pub mod gguf;
+mod inside;
 mod job;
 mod kernels;
 mod model;
+mod ops;
 mod probe;
+pub mod quantize;
+mod rope;
+pub mod safetensors;
 mod sampler;
 mod template;
 #[cfg(test)]
@@ -27,13 +36,14 @@ mod worker;
 pub use child::{Confinement, Launch, ModelProcess, probe as probe_confinement, serve};
 pub use config::Config;
 pub use error::EngineError;
+pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, kl_divergence, log_sum_exp};
 pub use job::{
     Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
     TokenId, Update,
 };
 pub use kernels::Isa;
 pub use model::{Each, Model, Options};
-pub use probe::{Probe, Trace};
+pub use probe::{Edit, Interventions, Probe, Seen, Steering, Trace};
 pub use sampler::{Sampler, Share, distribution, softmax};
 pub use tokenizer::{TextStream, Tokenizer};
 pub use worker::{Run, Worker};

@@ -223,6 +223,12 @@ impl Gguf {
         Some(self.map[bytes.clone()].as_chunks::<4>().0.iter().map(|w| f(*w)).collect())
     }
 
+    /// An array of booleans by key.
+    pub fn bools(&self, key: &str) -> Option<Vec<bool>> {
+        let Some(Value::Array { item: 7, bytes, .. }) = self.metadata.get(key) else { return None };
+        Some(self.map[bytes.clone()].iter().map(|b| *b != 0).collect())
+    }
+
     /// A tensor by name.
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.tensors.get(name)
@@ -505,5 +511,4 @@ fn other_kind(bytes: &[u8]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub(crate) mod write;
+pub mod write;

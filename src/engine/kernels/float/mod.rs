@@ -1,7 +1,16 @@
 //! Float operations. Each is written once, inlined into three versions compiled for AVX-512, AVX2 and no extension;
 //! `mul_add` is exact in all of them, and nothing reorders a sum, so the versions give the same bits.
 
+mod activation;
+mod norm;
+mod rope;
+
 use half::f16;
+
+pub use activation::{exp, gelu_erf, gelu_erf_mul, gelu_tanh, gelu_tanh_mul, silu_mul, softcap, tanh};
+pub(super) use activation::{exp_body, tanh_body};
+pub use norm::{layer_norm, rms_norm, rms_norm_in_place};
+pub use rope::{rope, rope_halves};
 
 use super::{BLOCK, Isa};
 
@@ -30,9 +39,11 @@ macro_rules! versions {
     };
 }
 
+pub(super) use versions;
+
 /// Adds 16 partial sums in one fixed tree.
 #[inline(always)]
-fn tree(p: [f32; 16]) -> f32 {
+pub(super) fn tree(p: [f32; 16]) -> f32 {
     let q: [f32; 8] = std::array::from_fn(|i| p[i] + p[i + 8]);
     let r: [f32; 4] = std::array::from_fn(|i| q[i] + q[i + 4]);
     (r[0] + r[2]) + (r[1] + r[3])
@@ -40,7 +51,7 @@ fn tree(p: [f32; 16]) -> f32 {
 
 /// Dot product over 16 fixed partial sums.
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a16, a_rest) = a.as_chunks::<16>();
     let (b16, b_rest) = b.as_chunks::<16>();
     let mut p = [0.0_f32; 16];
@@ -55,48 +66,6 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     tree(p)
 }
 
-/// `e` to the `x`: 2 to the nearest integer of `x / ln 2`, times a polynomial of degree 6; relative error below 3e-7.
-#[inline(always)]
-fn exp_body(x: f32) -> f32 {
-    let x = x.clamp(-87.0, 88.0);
-    let n = x.mul_add(std::f32::consts::LOG2_E, 12_582_912.0) - 12_582_912.0;
-    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
-    let p = 1.388_889e-3_f32;
-    let p = p.mul_add(r, 8.333_334e-3);
-    let p = p.mul_add(r, 4.166_666_7e-2);
-    let p = p.mul_add(r, 0.166_666_67);
-    let p = p.mul_add(r, 0.5);
-    let p = p.mul_add(r, 1.0);
-    let p = p.mul_add(r, 1.0);
-    p * f32::from_bits((((n as i32) + 127) << 23) as u32)
-}
-
-versions! {
-    /// `e` to the power of each number, in place.
-    pub fn exp = exp_all(x: &mut [f32])
-}
-#[inline(always)]
-fn exp_all(x: &mut [f32]) {
-    for x in x {
-        *x = exp_body(*x);
-    }
-}
-
-versions! {
-    /// RMSNorm: `out = x / sqrt(mean(x²) + eps) · weight`, row by row of `weight.len()`.
-    pub fn rms_norm = rms_norm_body(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32])
-}
-#[inline(always)]
-fn rms_norm_body(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    let width = weight.len();
-    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        let scale = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
-        for i in 0..width {
-            out[i] = x[i] * scale * weight[i];
-        }
-    }
-}
-
 versions! {
     /// `x += y`.
     pub fn add = add_body(x: &mut [f32], y: &[f32])
@@ -109,68 +78,8 @@ fn add_body(x: &mut [f32], y: &[f32]) {
 }
 
 versions! {
-    /// SwiGLU: `gate = gate · sigmoid(gate) · up`.
-    pub fn silu_mul = silu_mul_body(gate: &mut [f32], up: &[f32])
-}
-#[inline(always)]
-fn silu_mul_body(gate: &mut [f32], up: &[f32]) {
-    for (g, u) in gate.iter_mut().zip(up) {
-        *g = *g / (1.0 + exp_body(-*g)) * *u;
-    }
-}
-
-versions! {
-    /// Rotates the pairs `(2j, 2j+1)` of each head in `x` by `(cos, sin)` pairs, `head_dim / 2` of them.
-    pub fn rope = rope_body(x: &mut [f32], angles: &[(f32, f32)])
-}
-#[inline(always)]
-fn rope_body(x: &mut [f32], angles: &[(f32, f32)]) {
-    for head in x.chunks_exact_mut(2 * angles.len()) {
-        for (pair, (cos, sin)) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles) {
-            let [a, b] = *pair;
-            *pair = [a.mul_add(*cos, -(b * *sin)), a.mul_add(*sin, b * *cos)];
-        }
-    }
-}
-
-versions! {
-    /// One head's attention for one query: scores over `keys`, softmax, weighted sum of `values`.
-    ///
-    /// `keys` and `values` hold a position every `stride` floats, `query.len()` of which are this head's. `weights`
-    /// gets the attention over the positions, its length their number; `out` the result.
-    pub fn attend = attend_body(
-        query: &[f32], keys: &[f32], values: &[f32], stride: usize, scale: f32, weights: &mut [f32], out: &mut [f32],
-    )
-}
-#[inline(always)]
-fn attend_body(
-    query: &[f32],
-    keys: &[f32],
-    values: &[f32],
-    stride: usize,
-    scale: f32,
-    weights: &mut [f32],
-    out: &mut [f32],
-) {
-    let dim = query.len();
-    let mut largest = f32::NEG_INFINITY;
-    for (p, w) in weights.iter_mut().enumerate() {
-        *w = dot(query, &keys[p * stride..p * stride + dim]) * scale;
-        largest = largest.max(*w);
-    }
-    let mut sums = [0.0_f32; 16];
-    for (p, w) in weights.iter_mut().enumerate() {
-        *w = exp_body(*w - largest);
-        sums[p % 16] += *w;
-    }
-    let inverse = 1.0 / tree(sums);
-    out.fill(0.0);
-    for (p, w) in weights.iter_mut().enumerate() {
-        *w *= inverse;
-        for (out, v) in out.iter_mut().zip(&values[p * stride..p * stride + dim]) {
-            *out = w.mul_add(*v, *out);
-        }
-    }
+    /// `a · b`, over 16 fixed partial sums.
+    pub fn dot_product = dot(a: &[f32], b: &[f32]) -> f32
 }
 
 versions! {
@@ -221,17 +130,6 @@ mod tests {
     use crate::engine::kernels::tests_support::floats;
 
     #[test]
-    fn exp_is_right_to_seven_digits() {
-        for i in -8_000..8_000 {
-            let x = i as f32 / 100.0;
-            let mut y = [x];
-            exp(Isa::Scalar, &mut y);
-            let want = f64::from(x).exp();
-            assert!((f64::from(y[0]) / want - 1.0).abs() < 4e-7, "exp({x}) = {} against {want}", y[0]);
-        }
-    }
-
-    #[test]
     fn every_instruction_set_gives_the_same_bits() {
         let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         let all = |isa: Isa| {
@@ -241,15 +139,21 @@ mod tests {
             rms_norm(isa, &x, &y[..96], 1e-5, &mut out);
             seen.extend(bits(&out));
             silu_mul(isa, &mut out, &y);
+            gelu_tanh_mul(isa, &mut out, &y);
+            gelu_erf_mul(isa, &mut out, &y);
+            gelu_erf(isa, &mut out);
+            gelu_tanh(isa, &mut out);
+            tanh(isa, &mut out);
+            softcap(isa, &mut out, 0.3);
             seen.extend(bits(&out));
-            rope(isa, &mut out, &floats(3, 96).as_chunks::<2>().0.iter().map(|[a, b]| (*a, *b)).collect::<Vec<_>>());
+            layer_norm(isa, &x, &y[..96], &y[96..192], 1e-5, &mut out);
+            seen.extend(bits(&out));
+            let angles: Vec<_> = floats(3, 96).as_chunks::<2>().0.iter().map(|[a, b]| (*a, *b)).collect();
+            rope(isa, &mut out, 96, &angles);
+            rope_halves(isa, &mut out, 96, &angles[..13]);
             add(isa, &mut out, &x);
             exp(isa, &mut out);
             seen.extend(bits(&out));
-            let (mut weights, mut head) = (vec![0.0; 15], vec![0.0; 24]);
-            attend(isa, &x[..24], &y, &x, 32, 0.2, &mut weights, &mut head);
-            seen.extend(bits(&weights));
-            seen.extend(bits(&head));
             let mut products = vec![0.0; 7];
             dot_rows(isa, &x[..7 * 67], &y[..67], &mut products);
             seen.extend(bits(&products));
