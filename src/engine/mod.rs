@@ -11,6 +11,7 @@ mod decoder;
 mod error;
 pub mod file;
 pub mod gguf;
+pub mod inspect;
 mod job;
 mod kernels;
 mod model;
