@@ -78,6 +78,14 @@ impl Faults {
         }
     }
 
+    /// Adds those of a part.
+    pub fn take(&mut self, others: Self) {
+        self.unlisted += others.unlisted;
+        for fault in others.listed {
+            self.add(fault.at, fault.what);
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
@@ -174,6 +182,30 @@ impl Kind {
             [0x08, 1..=31, 0x12 | 0x1A | 0x22 | 0x3A | 0x42, ..] => Self::Onnx,
             _ if text.starts_with(b"{") || text.starts_with(b"[") => Self::Json,
             _ => Self::Unknown,
+        }
+    }
+
+    /// The format in two or three words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty file",
+            Self::Gguf => "GGUF",
+            Self::OldGgml => "old GGML",
+            Self::Safetensors => "safetensors",
+            Self::Zip => "zip archive",
+            Self::Pickle => "Python pickle",
+            Self::Npy => "NumPy array",
+            Self::Onnx => "ONNX",
+            Self::Tflite => "TensorFlow Lite",
+            Self::Hdf5 => "HDF5",
+            Self::Tar => "tar archive",
+            Self::Compressed => "compressed file",
+            Self::Program => "program",
+            Self::Script => "script",
+            Self::LfsPointer => "Git LFS pointer",
+            Self::WebPage => "web page",
+            Self::Json => "JSON",
+            Self::Unknown => "unknown format",
         }
     }
 

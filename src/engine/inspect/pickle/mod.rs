@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::Places;
 use crate::engine::file::Faults;
 pub use judge::Judgement;
+pub(super) use ops::number;
 
 /// What pickles in a row do, and what is to be thought of it.
 #[derive(Clone, Debug, Serialize)]
