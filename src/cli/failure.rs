@@ -80,6 +80,7 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let code = match error {
             EngineError::BadSetting { .. } => USAGE,
+            EngineError::Unwritable { .. } => DATA,
             _ => MODEL,
         };
         Self::new(code, error.to_string())

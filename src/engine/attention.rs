@@ -19,6 +19,8 @@ pub struct Shape {
     pub softcap: Option<f32>,
     /// A position sees itself and the `window - 1` positions before it; `None`: all before it.
     pub window: Option<usize>,
+    /// Whether a position sees only what is before it and itself (decoders), or everything (encoders).
+    pub causal: bool,
 }
 
 impl Shape {
@@ -62,13 +64,14 @@ impl Shape {
                 for i in 0..count {
                     let at = (i * heads + head) * dim;
                     let first = self.first_seen(past + i);
+                    let end = if self.causal { past + i + 1 } else { room };
                     // SAFETY: each thread has its own heads; `mixed` is `count × heads × dim`, `weights` holds
                     // `heads × room` floats for each of `kept` tokens (1 if nobody looks: then it is room to work in).
                     let (out, weights) = unsafe {
                         let row = (i.min(kept - 1) * heads + head) * room;
                         (
                             std::slice::from_raw_parts_mut(to.get().add(at), dim),
-                            std::slice::from_raw_parts_mut(seen.get().add(row + first), past + i + 1 - first),
+                            std::slice::from_raw_parts_mut(seen.get().add(row + first), end - first),
                         )
                     };
                     let (keys, values) = (&keys[first * kv_width + start..], &values[first * kv_width + start..]);

@@ -19,11 +19,11 @@ pub enum EngineError {
         /// The operating system's words.
         why: String,
     },
-    /// The file could not be written; what was there under its name is still there.
+    /// A file could not be written; nothing is there under its name that was not there before.
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// The operating system's words.
+        /// The operating system's words, or who holds it.
         why: String,
     },
     /// The file is no model osai can trust or run.
@@ -69,7 +69,9 @@ impl std::fmt::Display for EngineError {
         match self {
             Self::NoModel { hint } => write!(f, "no model file found; {hint}"),
             Self::Unreadable { path, why } => write!(f, "cannot read `{}`: {why}", path.display()),
-            Self::Unwritable { path, why } => write!(f, "cannot write `{}`: {why}", path.display()),
+            Self::Unwritable { path, why } => {
+                write!(f, "cannot write `{}`: {why}; free some space, or give another folder", path.display())
+            }
             Self::BadFile { path, why } => write!(f, "`{}` is no usable model file: {why}", path.display()),
             Self::Unsupported { what, supported } => write!(f, "{what} is not supported; supported: {supported}"),
             Self::ContextOverflow { prompt, limit } => {

@@ -6,16 +6,22 @@
 
 mod attention;
 mod cache;
+mod checkpoint;
 mod config;
 mod decoder;
 mod error;
 pub mod file;
+mod generate;
 pub mod gguf;
+mod inside;
 pub mod inspect;
 mod job;
 mod kernels;
 mod model;
+mod ops;
 mod probe;
+pub mod quantize;
+mod rope;
 pub mod safetensors;
 mod sampler;
 mod template;
@@ -28,13 +34,14 @@ mod worker;
 
 pub use config::Config;
 pub use error::EngineError;
+pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, kl_divergence, log_sum_exp};
 pub use job::{
     Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
     TokenId, Update,
 };
 pub use kernels::Isa;
 pub use model::{Each, Model, Options};
-pub use probe::{Probe, Trace};
+pub use probe::{Edit, Interventions, Probe, Seen, Steering, Trace};
 pub use sampler::{Sampler, Share, distribution, softmax};
 pub use tokenizer::{TextStream, Tokenizer};
 pub use worker::{Run, Worker};

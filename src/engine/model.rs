@@ -5,24 +5,21 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::cache::KvCache;
+use super::checkpoint::Checkpoint;
 use super::config::Config;
-use super::decoder::{CHUNK, Decoder};
+use super::decoder::Decoder;
+#[cfg(test)]
+use super::decoder::Logits;
+use super::generate::Request;
 use super::gguf::{GgmlType, Gguf, TensorInfo};
 use super::kernels::Isa;
+use super::probe::Interventions;
 #[cfg(test)]
 use super::probe::Probe;
-use super::probe::{Blind, Trace};
-use super::sampler::{Sampler, distribution};
 use super::template::{self, Piece};
-use super::tokenizer::{TextStream, Tokenizer};
+use super::tokenizer::Tokenizer;
 use super::weights::Compute;
-use super::{
-    Candidate, ChatMessage, EngineError, Job, ModelInfo, NextTokens, Prompt, RunStats, SamplingParams, Stop, TextToken,
-    TokenId, Update,
-};
-
-/// Candidates that [`Update::Next`] carries with their text.
-const TOP: usize = 256;
+use super::{ChatMessage, EngineError, Job, ModelInfo, Prompt, RunStats, Stop, TextToken, TokenId, Update};
 
 /// How a model runs. The default is right for almost everyone.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,14 +33,16 @@ pub struct Options {
 /// A model, open and ready.
 #[derive(Debug)]
 pub struct Model {
-    info: ModelInfo,
-    tokenizer: Tokenizer,
-    decoder: Decoder,
-    compute: Compute,
+    pub(super) info: ModelInfo,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) decoder: Decoder,
+    pub(super) compute: Compute,
     chat_template: Option<String>,
     names: [String; 2],
     /// The last prompt's cache with its tokens: a chat's next turn reads only what is new.
-    kept: Option<(Vec<TokenId>, KvCache)>,
+    pub(super) kept: Option<(Vec<TokenId>, KvCache)>,
+    /// What is changed while it runs.
+    pub(super) interventions: Interventions,
 }
 
 /// What a callback says to an update: go on, or stop.
@@ -67,8 +66,9 @@ impl Model {
         let config = Config::from_gguf(&file)?;
         fits_into_memory(&file)?;
         let tokenizer = Tokenizer::from_gguf(&file)?;
-        if tokenizer.vocab_size() != config.vocab_size {
-            return Err(file.bad("the tokenizer and the embedding differ in size"));
+        // Embeddings are often padded to a round number; those rows are never named.
+        if tokenizer.vocab_size() > config.vocab_size {
+            return Err(file.bad("the tokenizer has more tokens than the embedding"));
         }
         let name = |key: &str| {
             let id = file.uint(&format!("tokenizer.ggml.{key}_token_id"));
@@ -78,11 +78,20 @@ impl Model {
         let names = [name("bos"), name("eos")];
         let chat_template = file.text("tokenizer.chat_template").map(str::to_owned);
         let info = describe(&file, &config, chat_template.is_some());
-        let decoder = Decoder::load(&file, config)?;
+        let decoder = Decoder::load(&Checkpoint::gguf(&file), config)?;
         let isa = options.isa.unwrap_or_else(Isa::detect);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let compute = Compute::new(isa, options.threads.unwrap_or(cores));
-        Ok(Self { info, tokenizer, decoder, compute, chat_template, names, kept: None })
+        Ok(Self {
+            info,
+            tokenizer,
+            decoder,
+            compute,
+            chat_template,
+            names,
+            kept: None,
+            interventions: Interventions::default(),
+        })
     }
 
     /// What is known of it.
@@ -134,33 +143,8 @@ impl Model {
         Ok(stats)
     }
 
-    /// Everything that a forward pass over a text computes on its way: attentions and hidden states.
-    ///
-    /// # Errors
-    /// [`EngineError::ContextOverflow`].
-    pub fn trace(&mut self, prompt: &Prompt) -> Result<(Vec<TextToken>, Trace, Vec<f32>), EngineError> {
-        let (_, tokens) = self.read(prompt)?;
-        let (mut trace, mut logits) = (Trace::default(), Vec::new());
-        let mut cache = self.decoder.cache();
-        for chunk in tokens.chunks(CHUNK) {
-            self.decoder.forward(chunk, &mut cache, &mut self.compute, Some(&mut logits), &mut trace);
-        }
-        Ok((self.texts(&tokens), trace, logits))
-    }
-
-    /// The logits after a prompt of token ids, without a cache: for tests against other engines.
-    #[doc(hidden)]
-    pub fn logits(&mut self, tokens: &[TokenId], chunk: usize) -> Vec<f32> {
-        let mut cache = self.decoder.cache();
-        let mut logits = Vec::new();
-        for chunk in tokens.chunks(chunk.clamp(1, CHUNK)) {
-            self.decoder.forward(chunk, &mut cache, &mut self.compute, Some(&mut logits), &mut Blind);
-        }
-        logits
-    }
-
     /// The prompt as text and tokens; at least one token, and fewer than the context holds.
-    fn read(&self, prompt: &Prompt) -> Result<(String, Vec<TokenId>), EngineError> {
+    pub(super) fn read(&self, prompt: &Prompt) -> Result<(String, Vec<TokenId>), EngineError> {
         let mut tokens: Vec<TokenId> = self.tokenizer.beginning().into_iter().collect();
         let text = match prompt {
             Prompt::Text(text) => {
@@ -197,132 +181,9 @@ impl Model {
         Ok(rendered.text())
     }
 
-    fn texts(&self, tokens: &[TokenId]) -> Vec<TextToken> {
+    pub(super) fn texts(&self, tokens: &[TokenId]) -> Vec<TextToken> {
         tokens.iter().map(|id| self.tokenizer.token(*id)).collect()
     }
-
-    /// Reads a prompt into a cache, chunk by chunk, using what the last run left.
-    fn prefill(&mut self, tokens: &[TokenId], logits: &mut Vec<f32>, each: Each<'_>) -> ControlFlow<(), KvCache> {
-        let (past, mut cache) = match self.kept.take() {
-            Some((old, mut cache)) => {
-                let same = old.iter().zip(tokens).take_while(|(a, b)| a == b).count();
-                // The last token is read again: its logits are wanted.
-                cache.truncate(same.min(tokens.len() - 1));
-                (cache.len(), cache)
-            }
-            None => (0, self.decoder.cache()),
-        };
-        let chunks: Vec<&[TokenId]> = tokens[past..].chunks(CHUNK).collect();
-        for (i, chunk) in chunks.iter().enumerate() {
-            let last = i + 1 == chunks.len();
-            self.decoder.forward(chunk, &mut cache, &mut self.compute, last.then_some(&mut *logits), &mut Blind);
-            if !last {
-                each(Update::Reading { done: cache.len() - past, total: tokens.len() - past })?;
-            }
-        }
-        ControlFlow::Continue(cache)
-    }
-
-    fn next_tokens(&self, prompt: &[TokenId], logits: Vec<f32>) -> NextTokens {
-        let order = distribution(&logits, &SamplingParams::default());
-        let top = order.iter().take(TOP).map(|s| (self.tokenizer.token(s.0), logits[s.0 as usize])).collect();
-        NextTokens { prompt: self.texts(prompt), logits, top }
-    }
-
-    fn generate(&mut self, request: Request, stats: &mut RunStats, each: Each<'_>) -> Result<(), EngineError> {
-        let Request { prompt, mut sampling, max_new_tokens, top_candidates, started } = request;
-        sampling.check()?;
-        let seed = sampling.seed.unwrap_or_else(draw_seed);
-        sampling.seed = Some(seed);
-        stats.seed = seed;
-        let (text, mut tokens) = self.read(&prompt)?;
-        stats.prompt_tokens = tokens.len();
-        stats.stop = Stop::Cancelled;
-        if each(Update::Prompt { text, tokens: self.texts(&tokens) }).is_break() {
-            return Ok(());
-        }
-        let mut logits = Vec::new();
-        let ControlFlow::Continue(mut cache) = self.prefill(&tokens, &mut logits, each) else { return Ok(()) };
-        let mut sampler = Sampler::new(&sampling);
-        let mut stream = TextStream::default();
-        let mut first_at = None;
-        stats.stop = Stop::Length;
-        for made in 0..max_new_tokens {
-            let chosen = self.choose(&mut sampler, &sampling, &logits, &tokens, top_candidates);
-            let (chosen, candidates) = chosen;
-            let first = *first_at.get_or_insert_with(Instant::now);
-            stats.time_to_first_token_ms = (first - started).as_secs_f64() * 1e3;
-            let id = chosen.token.id;
-            if self.tokenizer.is_end(id) {
-                stats.stop = Stop::Stop;
-                break;
-            }
-            tokens.push(id);
-            stats.new_tokens = made + 1;
-            if made > 0 {
-                stats.tokens_per_second = made as f64 / first.elapsed().as_secs_f64();
-            }
-            let last = made + 1 == max_new_tokens || cache.room() == 0;
-            let mut text = if chosen.token.special { String::new() } else { stream.push(&chosen.token.bytes) };
-            if last {
-                text += &stream.finish();
-            }
-            if each(Update::Token { chosen, text, candidates }).is_break() {
-                stats.stop = Stop::Cancelled;
-                break;
-            }
-            if last {
-                break;
-            }
-            self.decoder.forward(&[id], &mut cache, &mut self.compute, Some(&mut logits), &mut Blind);
-        }
-        self.kept = Some((tokens[..cache.len()].to_vec(), cache));
-        Ok(())
-    }
-
-    fn choose(
-        &self,
-        sampler: &mut Sampler,
-        sampling: &SamplingParams,
-        logits: &[f32],
-        text: &[TokenId],
-        top: usize,
-    ) -> (Candidate, Vec<Candidate>) {
-        let mut adjusted = logits.to_vec();
-        sampler.penalise(&mut adjusted, text);
-        let shares = distribution(&adjusted, sampling);
-        let id = sampler.draw(&shares);
-        // Greedy shows the model's own probabilities, not the degenerate ones of temperature 0.
-        let shown = if sampling.temperature > 0.0 {
-            shares
-        } else {
-            let mut shown = distribution(&adjusted, &SamplingParams::default());
-            shown.iter_mut().for_each(|s| s.2 = s.0 == id);
-            shown
-        };
-        let candidate = |share: &(TokenId, f32, bool)| Candidate {
-            token: self.tokenizer.token(share.0),
-            logit: logits[share.0 as usize],
-            probability: share.1,
-            kept: share.2,
-        };
-        let chosen = shown.iter().find(|s| s.0 == id).map(&candidate).expect("drawn from these");
-        (chosen, shown.iter().take(top).map(candidate).collect())
-    }
-}
-
-struct Request {
-    prompt: Prompt,
-    sampling: SamplingParams,
-    max_new_tokens: usize,
-    top_candidates: usize,
-    started: Instant,
-}
-
-/// A seed for a run that has none: from the clock's small digits, short enough to type again.
-fn draw_seed() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |d| u64::from(d.subsec_nanos()) / 100 % 1_000_000)
 }
 
 fn describe(file: &Gguf, config: &Config, has_chat_template: bool) -> ModelInfo {
@@ -381,6 +242,6 @@ fn free_memory() -> Option<u64> {
 #[cfg(test)]
 pub(crate) fn forward_with<P: Probe>(model: &mut Model, tokens: &[TokenId], probe: &mut P) -> Vec<f32> {
     let (mut cache, mut logits) = (model.decoder.cache(), Vec::new());
-    model.decoder.forward(tokens, &mut cache, &mut model.compute, Some(&mut logits), probe);
+    model.decoder.forward(tokens, &mut cache, &mut model.compute, Logits::Last, &mut logits, probe);
     logits
 }

@@ -281,11 +281,12 @@ fn what_cannot_run_is_refused_by_name() {
     };
     for (file, word) in [
         (with("general.architecture", "gpt-oss"), "`gpt-oss`"),
-        (with("llama.rope.scaling.type", "yarn"), "`yarn`"),
-        (builder(0).uint("llama.expert_count", 8), "experts"),
+        (with("llama.rope.scaling.type", "ntk"), "`ntk`"),
+        (builder(0).uint("llama.expert_count", 8), "expert_used_count"),
+        (builder(0).tensor("blk.1.attn_sinks.weight", &[4], 0, vec![0; 16]), "blk.1.attn_sinks.weight"),
         (without("blk.1.attn_q.weight"), "blk.1.attn_q.weight"),
         (without("llama.block_count"), "llama.block_count"),
-        (without("tokenizer.ggml.tokens"), "vocab_size"),
+        (without("tokenizer.ggml.tokens"), "tokenizer.ggml.tokens"),
         (heads(3), "cannot share"),
         (heads(1), "has the shape"),
         (heads(0), "is 0"),

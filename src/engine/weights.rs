@@ -7,7 +7,8 @@ use candle_core::Device;
 use candle_core::quantized::{GgmlDType, ggml_file};
 
 use super::EngineError;
-use super::gguf::{GgmlType, Gguf, TensorInfo};
+use super::checkpoint::TensorView;
+use super::gguf::GgmlType;
 use super::kernels::{self, Activations, Isa, Tiles};
 use super::threads::Threads;
 
@@ -49,17 +50,16 @@ impl Out {
 }
 
 impl Linear {
-    /// A tensor of the file as a matrix of the shape that the configuration asks for.
+    /// A matrix of the file, `[rows, columns]`.
     ///
     /// # Errors
-    /// [`EngineError::BadFile`] when the tensor is missing or has another shape.
-    pub fn load(file: &Gguf, name: &str, shape: [usize; 2]) -> Result<Self, EngineError> {
-        let info = find(file, name, &shape)?;
-        let [rows, columns] = shape;
-        Ok(match info.ggml_type {
-            GgmlType::Q4_1 => Self::Tiles(Tiles::q4_1(file.bytes(info), rows, columns)),
-            GgmlType::Q8_0 => Self::Tiles(Tiles::q8_0(file.bytes(info), rows, columns)),
-            _ => Self::Dense { rows, columns, weights: dequantize(file, info)? },
+    /// [`EngineError::BadFile`] when the tensor is no matrix.
+    pub fn load(view: &TensorView) -> Result<Self, EngineError> {
+        let [rows, columns] = *view.shape else { return Err(view.bad("is no matrix")) };
+        Ok(match view.ggml_type {
+            GgmlType::Q4_1 => Self::Tiles(Tiles::q4_1(view.bytes, rows, columns)),
+            GgmlType::Q8_0 => Self::Tiles(Tiles::q8_0(view.bytes, rows, columns)),
+            _ => Self::Dense { rows, columns, weights: dequantize(view)? },
         })
     }
 
@@ -83,6 +83,14 @@ impl Linear {
         match self {
             Self::Tiles(tiles) => tiles.columns,
             Self::Dense { columns, .. } => *columns,
+        }
+    }
+
+    /// Bytes it takes in memory.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Tiles(tiles) => tiles.bytes(),
+            Self::Dense { weights, .. } => 4 * weights.len() as u64,
         }
     }
 
@@ -148,27 +156,13 @@ impl Compute {
     }
 }
 
-/// A vector of the file (norm weights) as floats.
+/// A tensor's numbers as floats.
 ///
 /// # Errors
-/// As [`Linear::load`].
-pub fn vector(file: &Gguf, name: &str, len: usize) -> Result<Vec<f32>, EngineError> {
-    dequantize(file, find(file, name, &[len])?)
-}
-
-fn find<'a>(file: &'a Gguf, name: &str, shape: &[usize]) -> Result<&'a TensorInfo, EngineError> {
-    match file.tensor(name) {
-        None => Err(file.bad(format!("the tensor `{name}` is missing"))),
-        Some(info) if info.shape != shape => {
-            Err(file.bad(format!("the tensor `{name}` has the shape {:?}, not {shape:?}", info.shape)))
-        }
-        Some(info) => Ok(info),
-    }
-}
-
-fn dequantize(file: &Gguf, info: &TensorInfo) -> Result<Vec<f32>, EngineError> {
-    let bytes = file.bytes(info);
-    let dtype = match info.ggml_type {
+/// [`EngineError::BadFile`] when the bytes cannot be read.
+pub fn dequantize(view: &TensorView) -> Result<Vec<f32>, EngineError> {
+    let bytes = view.bytes;
+    let dtype = match view.ggml_type {
         GgmlType::F32 => {
             return Ok(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect());
         }
@@ -187,7 +181,7 @@ fn dequantize(file: &Gguf, info: &TensorInfo) -> Result<Vec<f32>, EngineError> {
         GgmlType::Q6_K => GgmlDType::Q6K,
         GgmlType::Q8_K => GgmlDType::Q8K,
     };
-    let wrong = |e: candle_core::Error| file.bad(format!("the tensor `{}`: {e}", info.name));
-    let tensor = ggml_file::qtensor_from_ggml(dtype, bytes, info.shape.clone(), &Device::Cpu).map_err(wrong)?;
+    let wrong = |e: candle_core::Error| view.bad(format_args!("cannot be read: {e}"));
+    let tensor = ggml_file::qtensor_from_ggml(dtype, bytes, view.shape.clone(), &Device::Cpu).map_err(wrong)?;
     tensor.dequantize(&Device::Cpu).and_then(|t| t.flatten_all()?.to_vec1()).map_err(wrong)
 }

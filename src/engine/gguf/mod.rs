@@ -9,8 +9,7 @@ mod header;
 #[cfg(test)]
 mod tests;
 mod types;
-#[cfg(test)]
-pub(crate) mod write;
+pub mod write;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -148,6 +147,12 @@ impl Gguf {
     pub fn words<T>(&self, key: &str, f: impl Fn([u8; 4]) -> T) -> Option<Vec<T>> {
         let Some(Value::Array { item: 4..=6, bytes, .. }) = self.metadata.get(key) else { return None };
         Some(self.map[bytes.clone()].as_chunks::<4>().0.iter().map(|w| f(*w)).collect())
+    }
+
+    /// An array of booleans by key.
+    pub fn bools(&self, key: &str) -> Option<Vec<bool>> {
+        let Some(Value::Array { item: 7, bytes, .. }) = self.metadata.get(key) else { return None };
+        Some(self.map[bytes.clone()].iter().map(|b| *b != 0).collect())
     }
 
     /// A tensor by name.

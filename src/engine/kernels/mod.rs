@@ -12,6 +12,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "lanes and rows index several arrays at once")]
 
+mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -20,7 +21,11 @@ mod float;
 mod scalar;
 mod tile;
 
-pub use float::{add, attend, dot_rows, exp, rms_norm, rope, silu_mul, softcap};
+pub use attention::attend;
+pub use float::{
+    add, dot_product, dot_rows, exp, gelu_erf, gelu_erf_mul, gelu_tanh, gelu_tanh_mul, layer_norm, rms_norm,
+    rms_norm_in_place, rope, rope_halves, silu_mul, softcap, tanh,
+};
 pub use tile::{Activations, TILE_ROWS, Tiles};
 
 /// Columns that share a scale.

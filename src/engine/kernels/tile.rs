@@ -72,6 +72,14 @@ impl Tiles {
         Self { rows, columns, data: TileData::Q80(tiles) }
     }
 
+    /// Bytes in memory.
+    pub fn bytes(&self) -> u64 {
+        match &self.data {
+            TileData::Q41(tiles) => std::mem::size_of_val(tiles.as_slice()) as u64,
+            TileData::Q80(tiles) => std::mem::size_of_val(tiles.as_slice()) as u64,
+        }
+    }
+
     /// Number of tile rows, the unit in which threads share the work.
     pub fn tiles(&self) -> usize {
         self.rows.div_ceil(TILE_ROWS)
