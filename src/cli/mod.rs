@@ -17,6 +17,7 @@ mod doctor;
 mod environment;
 mod failure;
 mod generate;
+mod inspect;
 mod lessons;
 mod model;
 mod next;

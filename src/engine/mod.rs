@@ -16,6 +16,7 @@ pub mod file;
 mod generate;
 pub mod gguf;
 mod inside;
+pub mod inspect;
 mod job;
 mod kernels;
 mod model;
