@@ -8,12 +8,15 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
+use memmap2::Mmap;
+
 pub use folder::Folder;
 pub use names::{Part, Slot};
 
 use super::EngineError;
 use super::config::Config;
 use super::gguf::{GgmlType, Gguf, TensorInfo};
+use super::kernels;
 use super::weights::dequantize;
 
 /// A tensor in its file, not yet read.
@@ -29,6 +32,8 @@ pub struct TensorView<'a> {
     pub ggml_type: GgmlType,
     /// The numbers.
     pub bytes: &'a [u8],
+    /// The mapped file that they are part of.
+    pub map: &'a Mmap,
 }
 
 impl<'a> TensorView<'a> {
@@ -72,6 +77,11 @@ impl<'a> TensorView<'a> {
     /// [`EngineError::BadFile`] when the bytes cannot be read.
     pub fn to_f32(&self) -> Result<Vec<f32>, EngineError> {
         dequantize(self)
+    }
+
+    /// Lets some of the bytes go: they stay readable, but take memory no more until they are read again.
+    pub fn let_go(&self, bytes: &[u8]) {
+        kernels::let_go(self.map, bytes);
     }
 
     /// An error about this tensor.
@@ -122,6 +132,7 @@ impl<'a> Checkpoint<'a> {
                     shape: info.shape.clone(),
                     ggml_type: info.ggml_type,
                     bytes: folder.weights.bytes(info),
+                    map: folder.weights.map(info),
                 }
             }
         };
@@ -193,5 +204,6 @@ pub fn view<'a>(file: &'a Gguf, info: &TensorInfo) -> TensorView<'a> {
         shape: info.shape.clone(),
         ggml_type: info.ggml_type,
         bytes: file.bytes(info),
+        map: file.map(),
     }
 }
