@@ -26,6 +26,7 @@ mod paths;
 mod progress;
 mod quiz;
 mod render;
+mod report;
 mod search;
 mod session;
 mod table;

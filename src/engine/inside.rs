@@ -255,7 +255,7 @@ impl Model {
             }
         }
         self.interventions = what;
-        self.kept = None;
+        self.memo.kept = None;
         Ok(())
     }
 

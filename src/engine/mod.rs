@@ -15,6 +15,7 @@ mod error;
 pub mod file;
 mod generate;
 pub mod gguf;
+pub mod grammar;
 mod inside;
 pub mod inspect;
 mod job;
@@ -39,8 +40,8 @@ pub use config::Config;
 pub use error::EngineError;
 pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, kl_divergence, log_sum_exp};
 pub use job::{
-    Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
-    TokenId, Update,
+    BiasToken, Candidate, ChatMessage, ContextShift, Energy, GenerationOptions, GrammarSource, Job, Logprobs, Mask,
+    Memory, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken, TokenId, Update,
 };
 pub use kernels::Isa;
 pub use model::{Each, Model, Options};
