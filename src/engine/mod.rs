@@ -10,18 +10,21 @@ mod checkpoint;
 mod config;
 mod decoder;
 mod error;
-mod generate;
 pub mod file;
+mod generate;
 pub mod gguf;
 mod inside;
 mod job;
 mod kernels;
+pub mod lora;
+pub mod merge;
 mod model;
 mod ops;
 mod probe;
+pub mod quantize;
+mod rewrite;
 mod rope;
 pub mod safetensors;
-pub mod quantize;
 mod sampler;
 mod template;
 #[cfg(test)]
@@ -33,7 +36,7 @@ mod worker;
 
 pub use config::Config;
 pub use error::EngineError;
-pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, kl_divergence, log_sum_exp};
+pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, Traced, kl_divergence, log_sum_exp};
 pub use job::{
     Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
     TokenId, Update,

@@ -64,7 +64,6 @@ impl Linear {
     }
 
     /// A dense matrix.
-    #[cfg(test)]
     pub fn dense(rows: usize, columns: usize, weights: Vec<f32>) -> Self {
         assert_eq!(weights.len(), rows * columns);
         Self::Dense { rows, columns, weights }
