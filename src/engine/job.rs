@@ -156,6 +156,7 @@ pub struct ModelInfo {
     /// `general.name` of the file, or the file's name.
     pub name: String,
     /// The file.
+    #[serde(serialize_with = "super::child::path_as_shown")]
     pub path: PathBuf,
     /// `general.architecture`.
     pub architecture: String,
@@ -204,6 +205,13 @@ pub struct RunStats {
     pub tokens_per_second: f64,
     /// From the start of the job to the first token, in milliseconds.
     pub time_to_first_token_ms: f64,
+}
+
+impl RunStats {
+    /// Of a run that did nothing yet.
+    pub(super) fn nothing(stop: Stop) -> Self {
+        Self { stop, seed: 0, prompt_tokens: 0, new_tokens: 0, tokens_per_second: 0.0, time_to_first_token_ms: 0.0 }
+    }
 }
 
 /// What the model says about a run, in order. `Finished` or `Failed` comes last, once.

@@ -105,14 +105,7 @@ impl Model {
     /// [`EngineError::ContextOverflow`], [`EngineError::BadSetting`], [`EngineError::Template`].
     pub fn run(&mut self, job: Job, each: Each<'_>) -> Result<RunStats, EngineError> {
         let started = Instant::now();
-        let mut stats = RunStats {
-            stop: Stop::Stop,
-            seed: 0,
-            prompt_tokens: 0,
-            new_tokens: 0,
-            tokens_per_second: 0.0,
-            time_to_first_token_ms: 0.0,
-        };
+        let mut stats = RunStats::nothing(Stop::Stop);
         let told = |flow: ControlFlow<()>| if flow.is_break() { Stop::Cancelled } else { Stop::Stop };
         match job {
             Job::Open => stats.stop = told(each(Update::Ready(self.info.clone()))),
@@ -226,7 +219,7 @@ fn fits_into_memory(file: &Gguf) -> Result<(), EngineError> {
 }
 
 /// `MemAvailable` where the system tells it (Linux).
-fn free_memory() -> Option<u64> {
+pub(super) fn free_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
