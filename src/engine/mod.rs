@@ -19,10 +19,13 @@ mod inside;
 pub mod inspect;
 mod job;
 mod kernels;
+pub mod lora;
+pub mod merge;
 mod model;
 mod ops;
 mod probe;
 pub mod quantize;
+mod rewrite;
 mod rope;
 pub mod safetensors;
 mod sampler;
@@ -37,7 +40,7 @@ mod worker;
 pub use child::{Confinement, Launch, ModelProcess, probe as probe_confinement, serve};
 pub use config::Config;
 pub use error::EngineError;
-pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, kl_divergence, log_sum_exp};
+pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, Traced, kl_divergence, log_sum_exp};
 pub use job::{
     Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
     TokenId, Update,

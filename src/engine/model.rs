@@ -128,6 +128,16 @@ impl Model {
                     }
                 }
             }
+            job @ (Job::Trace { .. }
+            | Job::Lens { .. }
+            | Job::Score { .. }
+            | Job::Embed { .. }
+            | Job::Contrast { .. }) => self.look(job, &mut stats, each)?,
+            Job::With { interventions, job } => return self.with(interventions, *job, each),
+            Job::Adapt { adapters } => {
+                self.adapt(&adapters)?;
+                stats.stop = told(each(Update::Adapted(self.adapters().to_vec())));
+            }
             Job::Generate { prompt, sampling, max_new_tokens, top_candidates } => {
                 let request = Request { prompt, sampling, max_new_tokens, top_candidates, started };
                 self.generate(request, &mut stats, each)?;

@@ -147,14 +147,16 @@ pub struct Compute {
     pub isa: Isa,
     /// Threads.
     pub threads: Threads,
-    /// Room for the rounded activations of one operation, kept to save allocations.
+    /// Room for the rounded activations of one operation, kept to save allocations: a scale for 32 columns.
     activations: Activations,
+    /// The same with a scale for 256 columns.
+    wide: Activations,
 }
 
 impl Compute {
     /// `threads` threads with an instruction set.
     pub fn new(isa: Isa, threads: usize) -> Self {
-        Self { isa, threads: Threads::new(threads), activations: Activations::default() }
+        Self { isa, threads: Threads::new(threads), activations: Activations::default(), wide: Activations::default() }
     }
 
     /// `outs[i] = weights[i] · x` for matrices that read the same `x`, `tokens` rows of it; each `out` is
@@ -164,10 +166,16 @@ impl Compute {
     /// When a length does not fit; shapes are fixed at load.
     pub fn multiply(&mut self, x: &[f32], tokens: usize, jobs: &mut [(&Linear, &mut [f32])]) {
         let isa = self.isa;
-        if jobs.iter().any(|(w, _)| w.0.format().is_quantised()) {
+        if jobs.iter().any(|(w, _)| w.0.format().is_quantised() && !w.0.format().is_wide()) {
             self.activations.resize(tokens, x.len() / tokens);
             self.threads.split_rows(self.activations.blocks_mut(), 1, |first, blocks| {
                 kernels::quantize(isa, &x[first * kernels::BLOCK..], blocks);
+            });
+        }
+        if jobs.iter().any(|(w, _)| w.0.format().is_wide()) {
+            self.wide.resize(tokens, x.len() / tokens);
+            self.threads.split_rows(self.wide.blocks_mut(), 8, |first, blocks| {
+                kernels::quantize_wide(isa, &x[first * 8 * kernels::BLOCK..], blocks);
             });
         }
         let mut outs = Vec::with_capacity(jobs.len());
@@ -177,13 +185,17 @@ impl Compute {
         }
         // All jobs as one row of strips: threads meet once, and a narrow matrix is shared out as well as a wide one.
         let strips = outs.iter().map(|(w, _)| w.tiles()).sum();
-        let activations = &self.activations;
+        let (activations, wide) = (&self.activations, &self.wide);
         self.threads.split(strips, |range| {
             let mut first = 0;
             for (w, out) in &outs {
                 let here = range.start.max(first)..range.end.min(first + w.tiles());
                 if !here.is_empty() {
-                    let input = if w.format().is_quantised() { Input::Rounded(activations) } else { Input::Floats(x) };
+                    let input = match w.format() {
+                        format if format.is_wide() => Input::Rounded(wide),
+                        format if format.is_quantised() => Input::Rounded(activations),
+                        _ => Input::Floats(x),
+                    };
                     let strips = here.start - first..here.end - first;
                     // SAFETY: `out` has `tokens × rows` floats, each thread has its own strips of rows.
                     unsafe { kernels::product(isa, w, input, strips, out.get(), w.rows()) };

@@ -98,6 +98,11 @@ impl Format {
         !matches!(self, Self::F32 | Self::F16 | Self::BF16)
     }
 
+    /// Whether 256 of those activations share a scale, as ggml has it beside the K formats.
+    pub fn is_wide(self) -> bool {
+        self.is_quantised() && self.tile_columns() > BLOCK
+    }
+
     /// Columns of a tile: a row has whole ones.
     pub fn tile_columns(self) -> usize {
         with_format!(self, quantised T => BLOCK * T::BLOCKS, dense _D => 1)
