@@ -39,6 +39,24 @@ pub struct Args {
     pub command: Option<Command>,
 }
 
+/// `osai serve-model FILE`, which the app starts for its model. It is none of the commands, because hidden ones are
+/// still offered by completions.
+#[derive(Debug, Parser)]
+#[command(name = ServeArgs::NAME)]
+pub struct ServeArgs {
+    /// Flags that hold for every command.
+    #[command(flatten)]
+    pub globals: GlobalArgs,
+    /// The model's file
+    #[arg(value_name = "FILE")]
+    pub path: PathBuf,
+}
+
+impl ServeArgs {
+    /// The first argument.
+    pub const NAME: &str = "serve-model";
+}
+
 /// Flags that hold for every command.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Everywhere")]

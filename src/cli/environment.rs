@@ -28,6 +28,8 @@ pub struct Environment {
     pub xdg_data_dirs: Vec<PathBuf>,
     /// The folder of the program itself, links resolved.
     pub program_dir: Option<PathBuf>,
+    /// What starts this program once more.
+    pub program: Option<PathBuf>,
     /// The working folder.
     pub working_dir: Option<PathBuf>,
     /// `NO_COLOR` is set and not empty.
@@ -62,6 +64,7 @@ impl Environment {
                 .and_then(|program| program.canonicalize())
                 .ok()
                 .and_then(|program| program.parent().map(Path::to_owned)),
+            program: own_program(),
             working_dir: env::current_dir().ok(),
             no_color: set("NO_COLOR").is_some(),
             term: text("TERM"),
@@ -83,6 +86,12 @@ impl Environment {
     pub fn is_dumb(&self) -> bool {
         self.term.as_deref() == Some("dumb")
     }
+}
+
+/// The program that runs. Linux has a name for the very file, which stays right when the file is replaced by another.
+fn own_program() -> Option<PathBuf> {
+    let own = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") && own.exists() { Some(own.to_owned()) } else { env::current_exe().ok() }
 }
 
 /// Where osai keeps and looks for things.

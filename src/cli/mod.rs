@@ -38,7 +38,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Args, Command};
+use args::{Args, Command, ServeArgs};
 use environment::Environment;
 use failure::{Failure, USAGE};
 use out::Out;
@@ -70,6 +70,12 @@ fn say(message: &str) {
 fn run(args: &[OsString]) -> Result<(), Failure> {
     // The name under which osai was started is text from outside and would show in help and errors.
     let given: Vec<OsString> = [OsString::from("osai")].into_iter().chain(args.iter().skip(1).cloned()).collect();
+    if given.get(1).is_some_and(|word| word == ServeArgs::NAME) {
+        return match ServeArgs::try_parse_from(&given[1..]) {
+            Ok(args) => session::serve(&args.path, &Globals::new(&args.globals, Environment::read())?),
+            Err(error) => explain(&error, &given),
+        };
+    }
     let args = match Args::try_parse_from(&given) {
         Ok(args) => args,
         Err(error) => return explain(&error, &given),

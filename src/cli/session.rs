@@ -1,18 +1,19 @@
 //! What the model commands share: the text they are given, the model they open, Ctrl-C, and how a token is shown.
 
-use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal, Read};
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use signal_hook::consts::SIGINT;
 
+use super::args::ServeArgs;
 use super::environment::Globals;
 use super::failure::{DATA, Failure, MODEL, USAGE};
-use crate::engine::{Candidate, Each, EngineError, Job, Model, Options, RunStats, TextToken};
+use crate::engine::{self, Candidate, Each, EngineError, Job, Launch, Model, Options, RunStats, TextToken};
 use crate::models;
 use crate::text::SafeText;
 
@@ -66,12 +67,38 @@ pub fn find_named(name: Option<&OsStr>, globals: &Globals) -> Result<PathBuf, St
     }
 }
 
+/// How the model is to run, by the flags and the environment.
+fn options(globals: &Globals) -> Options {
+    Options { threads: globals.threads, ..Options::default() }
+}
+
 /// Opens the model that the command is to use.
 pub fn open_model(globals: &Globals) -> Result<Model, Failure> {
     let path = find_model(globals).map_err(|sentence| Failure::new(MODEL, sentence))?;
-    let options = Options { threads: globals.threads, ..Options::default() };
     // Whatever is wrong while opening is the model's fault, too little memory for it included.
-    guarded(|| Model::open_with(&path, options)).map_err(|failure| failure.with_code(MODEL))
+    guarded(|| Model::open_with(&path, options(globals))).map_err(|failure| failure.with_code(MODEL))
+}
+
+/// How the app starts its model's process: this program once more, with [`serve`] as its command.
+pub fn launch(globals: &Globals) -> Result<Launch, String> {
+    let model = find_model(globals)?;
+    let program = globals.env.program.clone();
+    let program = program.ok_or("the system does not tell where the osai program is, so no model can be started")?;
+    let mut arguments = vec![OsString::from(ServeArgs::NAME)];
+    if let Some(threads) = globals.threads {
+        arguments.extend(["--threads".into(), threads.to_string().into()]);
+    }
+    arguments.extend(["--".into(), model.clone().into_os_string()]);
+    Ok(Launch { model, program, arguments })
+}
+
+/// `osai serve-model`: jobs in on standard input, updates out on standard output.
+pub fn serve(path: &Path, globals: &Globals) -> Result<(), Failure> {
+    if io::stdin().is_terminal() {
+        let sentence = "the app starts this command for itself; `osai generate` and `osai chat` run a model";
+        return Err(Failure::usage(sentence));
+    }
+    engine::serve(path, options(globals)).map_err(|e| Failure::new(DATA, format!("the pipe to the app broke: {e}")))
 }
 
 /// Does a job, each update going to `each`.

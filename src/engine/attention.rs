@@ -2,7 +2,8 @@
 
 use super::cache::KvCache;
 use super::kernels;
-use super::weights::{Compute, Out};
+use super::threads::Shares;
+use super::weights::Compute;
 
 /// What the attention of a layer computes with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +58,7 @@ impl Shape {
         assert!(q.len() == count * heads * dim && mixed.len() == q.len(), "shapes are fixed at load");
         let group = heads / kv_heads;
         let isa = compute.isa;
-        let (to, seen) = (Out(mixed.as_mut_ptr()), Out(weights.as_mut_ptr()));
+        let (to, seen) = (Shares(mixed.as_mut_ptr()), Shares(weights.as_mut_ptr()));
         compute.threads.split(heads, |range| {
             for head in range {
                 let start = head / group * dim;

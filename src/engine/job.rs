@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::EngineError;
+use super::inside::{Lens, Pooling, Score, Traced};
+use super::lora::Attached;
+use super::probe::Interventions;
 
 /// A token's number in the vocabulary.
 pub type TokenId = u32;
@@ -101,6 +104,50 @@ pub enum Job {
         /// How many of the likeliest candidates each [`Update::Token`] carries.
         top_candidates: usize,
     },
+    /// Everything that is computed while a prompt is read; answers [`Update::Trace`].
+    Trace {
+        /// The text.
+        prompt: Prompt,
+    },
+    /// What the model would say after each layer (the logit lens); answers [`Update::Lens`].
+    Lens {
+        /// The text.
+        prompt: Prompt,
+    },
+    /// How well each token of a text was foreseen; answers [`Update::Score`].
+    Score {
+        /// The text.
+        prompt: Prompt,
+    },
+    /// A text as one vector of length 1; answers [`Update::Vector`].
+    Embed {
+        /// The text.
+        prompt: Prompt,
+        /// How its tokens become one vector.
+        pooling: Pooling,
+    },
+    /// A steering vector: what one text has and another has not; answers [`Update::Vector`].
+    Contrast {
+        /// What it pushes towards.
+        a: Prompt,
+        /// What it pushes away from.
+        b: Prompt,
+        /// The layer before which it is taken, and is to be added.
+        layer: usize,
+    },
+    /// Do a job with parts of the model switched off or pushed; they hold for that job alone.
+    With {
+        /// What is changed.
+        interventions: Interventions,
+        /// The job.
+        job: Box<Job>,
+    },
+    /// Use these LoRA adapters from now on and no others, each at its strength; answers [`Update::Adapted`]. An empty
+    /// list is the model as it is in its file.
+    Adapt {
+        /// Files or folders, with strengths.
+        adapters: Vec<(PathBuf, f32)>,
+    },
 }
 
 /// A token of a text.
@@ -156,6 +203,7 @@ pub struct ModelInfo {
     /// `general.name` of the file, or the file's name.
     pub name: String,
     /// The file.
+    #[serde(serialize_with = "super::child::path_as_shown")]
     pub path: PathBuf,
     /// `general.architecture`.
     pub architecture: String,
@@ -206,6 +254,13 @@ pub struct RunStats {
     pub time_to_first_token_ms: f64,
 }
 
+impl RunStats {
+    /// Of a run that did nothing yet.
+    pub(super) fn nothing(stop: Stop) -> Self {
+        Self { stop, seed: 0, prompt_tokens: 0, new_tokens: 0, tokens_per_second: 0.0, time_to_first_token_ms: 0.0 }
+    }
+}
+
 /// What the model says about a run, in order. `Finished` or `Failed` comes last, once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Update {
@@ -238,6 +293,16 @@ pub enum Update {
         /// The likeliest candidates, likeliest first.
         candidates: Vec<Candidate>,
     },
+    /// Answer to [`Job::Trace`].
+    Trace(Traced),
+    /// Answer to [`Job::Lens`].
+    Lens(Lens),
+    /// Answer to [`Job::Score`].
+    Score(Score),
+    /// Answer to [`Job::Embed`] and [`Job::Contrast`]: `hidden_size` numbers.
+    Vector(Vec<f32>),
+    /// Answer to [`Job::Adapt`]: the adapters in use.
+    Adapted(Vec<Attached>),
     /// The run is over.
     Finished(RunStats),
     /// The run failed.

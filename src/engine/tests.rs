@@ -8,11 +8,11 @@ use super::model::forward_with;
 use super::probe::{Blind, Trace};
 use super::*;
 
-const WIDTH: u64 = 64;
-const FEED_FORWARD: u64 = 96;
-const HEADS: u64 = 4;
-const KV_HEADS: u64 = 2;
-const LAYERS: u32 = 2;
+pub(crate) const WIDTH: u64 = 64;
+pub(crate) const FEED_FORWARD: u64 = 96;
+pub(crate) const HEADS: u64 = 4;
+pub(crate) const KV_HEADS: u64 = 2;
+pub(crate) const LAYERS: u32 = 2;
 
 /// Bytes as tokens, plus two control tokens: every text can be cut.
 fn vocabulary() -> Vec<String> {
@@ -55,7 +55,7 @@ fn weights(numbers: &mut Numbers, count: u64, kind: u32) -> Vec<u8> {
     }
 }
 
-fn builder(kind: u32) -> Builder {
+pub(crate) fn builder(kind: u32) -> Builder {
     let vocab = vocabulary();
     let names: Vec<&str> = vocab.iter().map(String::as_str).collect();
     let mut numbers = Numbers(u64::from(kind) + 1);
@@ -109,22 +109,22 @@ fn builder(kind: u32) -> Builder {
     file.tensor("output_norm.weight", &[WIDTH], 0, ones(WIDTH))
 }
 
-fn open(file: &Builder, options: Options) -> Result<Model, EngineError> {
+pub(crate) fn open(file: &Builder, options: Options) -> Result<Model, EngineError> {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("tiny.gguf");
     std::fs::write(&path, file.bytes()).expect("written");
     Model::open_with(&path, options)
 }
 
-fn tiny(kind: u32) -> Model {
+pub(crate) fn tiny(kind: u32) -> Model {
     open(&builder(kind), Options::default()).expect("opens")
 }
 
-fn bits(logits: &[f32]) -> Vec<u32> {
+pub(crate) fn bits(logits: &[f32]) -> Vec<u32> {
     logits.iter().map(|l| l.to_bits()).collect()
 }
 
-fn run(model: &mut Model, job: Job) -> (Vec<Update>, Result<RunStats, EngineError>) {
+pub(crate) fn run(model: &mut Model, job: Job) -> (Vec<Update>, Result<RunStats, EngineError>) {
     let mut updates = vec![];
     let outcome = model.run(job, &mut |update| {
         updates.push(update);
@@ -301,7 +301,7 @@ fn dense_products_are_right() {
     use super::weights::{Compute, Linear};
     let (w, x) = (floats(1, 5 * 40), floats(2, 2 * 40));
     let mut out = vec![0.0; 10];
-    let linear = Linear::dense(5, 40, w.clone());
+    let linear = Linear::dense(5, 40, &w);
     Compute::new(Isa::detect(), 2).multiply(&x, 2, &mut [(&linear, &mut out)]);
     for token in 0..2 {
         for row in 0..5 {

@@ -8,12 +8,16 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
+use memmap2::Mmap;
+
 pub use folder::Folder;
 pub use names::{Part, Slot};
 
 use super::EngineError;
 use super::config::Config;
 use super::gguf::{GgmlType, Gguf, TensorInfo};
+use super::kernels;
+use super::safetensors::Safetensors;
 use super::weights::dequantize;
 
 /// A tensor in its file, not yet read.
@@ -29,6 +33,8 @@ pub struct TensorView<'a> {
     pub ggml_type: GgmlType,
     /// The numbers.
     pub bytes: &'a [u8],
+    /// The mapped file that they are part of.
+    pub map: &'a Mmap,
 }
 
 impl<'a> TensorView<'a> {
@@ -74,6 +80,11 @@ impl<'a> TensorView<'a> {
         dequantize(self)
     }
 
+    /// Lets some of the bytes go: they stay readable, but take memory no more until they are read again.
+    pub fn let_go(&self, bytes: &[u8]) {
+        kernels::let_go(self.map, bytes);
+    }
+
     /// An error about this tensor.
     pub fn bad(&self, why: impl std::fmt::Display) -> EngineError {
         EngineError::BadFile { path: self.path.into(), why: format!("the tensor `{}` {why}", self.name) }
@@ -116,13 +127,7 @@ impl<'a> Checkpoint<'a> {
                     let weights = &folder.weights;
                     weights.tensor(&format!("{}{name}", folder.prefix)).or_else(|| weights.tensor(name))
                 })?;
-                TensorView {
-                    path: &folder.weights.path,
-                    name: info.name.clone(),
-                    shape: info.shape.clone(),
-                    ggml_type: info.ggml_type,
-                    bytes: folder.weights.bytes(info),
-                }
+                safetensors_view(&folder.weights, info)
             }
         };
         self.taken.borrow_mut().insert(view.name.clone());
@@ -193,5 +198,18 @@ pub fn view<'a>(file: &'a Gguf, info: &TensorInfo) -> TensorView<'a> {
         shape: info.shape.clone(),
         ggml_type: info.ggml_type,
         bytes: file.bytes(info),
+        map: file.map(),
+    }
+}
+
+/// A tensor of a safetensors file or set.
+pub fn safetensors_view<'a>(weights: &'a Safetensors, info: &TensorInfo) -> TensorView<'a> {
+    TensorView {
+        path: &weights.path,
+        name: info.name.clone(),
+        shape: info.shape.clone(),
+        ggml_type: info.ggml_type,
+        map: weights.map(info),
+        bytes: weights.bytes(info),
     }
 }

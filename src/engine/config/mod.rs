@@ -117,6 +117,11 @@ impl Config {
         self.num_attention_heads * self.head_dim
     }
 
+    /// Whether GGUF files of this architecture have the rows of queries and keys in another order than Hugging Face's.
+    pub fn is_reordered_in_gguf(&self) -> bool {
+        Family::of(&self.architecture).is_some_and(|family| family.interleaved_in_gguf)
+    }
+
     /// Bytes that the keys and values of `positions` positions take.
     pub fn kv_bytes(&self, positions: usize) -> u64 {
         (self.num_hidden_layers * 2 * 4) as u64 * self.kv_width() as u64 * positions as u64

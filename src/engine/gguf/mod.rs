@@ -170,6 +170,11 @@ impl Gguf {
         &self.map[tensor.bytes.clone()]
     }
 
+    /// The mapped file.
+    pub fn map(&self) -> &Mmap {
+        &self.map
+    }
+
     /// An error about this file.
     pub fn bad(&self, why: impl Into<String>) -> EngineError {
         EngineError::BadFile { path: self.path.clone(), why: why.into() }
