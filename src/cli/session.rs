@@ -69,7 +69,7 @@ pub fn find_named(name: Option<&OsStr>, globals: &Globals) -> Result<PathBuf, St
 /// Opens the model that the command is to use.
 pub fn open_model(globals: &Globals) -> Result<Model, Failure> {
     let path = find_model(globals).map_err(|sentence| Failure::new(MODEL, sentence))?;
-    let options = Options { threads: globals.threads, ..Options::default() };
+    let options = Options { threads: globals.threads, now: Some(globals.now().datetime()), ..Options::default() };
     // Whatever is wrong while opening is the model's fault, too little memory for it included.
     guarded(|| Model::open_with(&path, options)).map_err(|failure| failure.with_code(MODEL))
 }

@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
+use jiff::civil::DateTime;
+
 use super::cache::KvCache;
 use super::config::Config;
 use super::decoder::{CHUNK, Decoder};
@@ -13,7 +15,7 @@ use super::kernels::Isa;
 #[cfg(test)]
 use super::probe::Probe;
 use super::probe::{Blind, Trace};
-use super::template::{self, Piece};
+use super::template::{self, Conversation, Rendered};
 use super::tokenizer::Tokenizer;
 use super::weights::Compute;
 use super::{ChatMessage, EngineError, Job, ModelInfo, Prompt, RunStats, Stop, TextToken, TokenId, Update};
@@ -25,6 +27,8 @@ pub struct Options {
     pub threads: Option<usize>,
     /// Instruction set; `None` for the best there is.
     pub isa: Option<Isa>,
+    /// The moment that chat templates are told, in local time; `None` and they are told none.
+    pub now: Option<DateTime>,
 }
 
 /// A model, open and ready.
@@ -34,8 +38,7 @@ pub struct Model {
     pub(super) tokenizer: Tokenizer,
     pub(super) decoder: Decoder,
     pub(super) compute: Compute,
-    chat_template: Option<String>,
-    names: [String; 2],
+    now: Option<DateTime>,
     /// The last prompt's cache with its tokens: a chat's next turn reads only what is new.
     pub(super) kept: Option<(Vec<TokenId>, KvCache)>,
 }
@@ -61,22 +64,20 @@ impl Model {
         let config = Config::from_gguf(&file)?;
         fits_into_memory(&file)?;
         let tokenizer = Tokenizer::from_gguf(&file)?;
-        if tokenizer.vocab_size() != config.vocab_size {
-            return Err(file.bad("the tokenizer and the embedding differ in size"));
+        // The embedding may have more rows than there are tokens: padding.
+        if tokenizer.vocab_size() > config.vocab_size {
+            return Err(file.bad(format!(
+                "the tokenizer has {} tokens, the embedding only {} rows",
+                tokenizer.vocab_size(),
+                config.vocab_size
+            )));
         }
-        let name = |key: &str| {
-            let id = file.uint(&format!("tokenizer.ggml.{key}_token_id"));
-            id.filter(|id| *id < config.vocab_size as u64)
-                .map_or(String::new(), |id| tokenizer.token(id as u32).lossy())
-        };
-        let names = [name("bos"), name("eos")];
-        let chat_template = file.text("tokenizer.chat_template").map(str::to_owned);
-        let info = describe(&file, &config, chat_template.is_some());
+        let info = describe(&file, &config, tokenizer.chat_template().is_some());
         let decoder = Decoder::load(&file, config)?;
         let isa = options.isa.unwrap_or_else(Isa::detect);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let compute = Compute::new(isa, options.threads.unwrap_or(cores));
-        Ok(Self { info, tokenizer, decoder, compute, chat_template, names, kept: None })
+        Ok(Self { info, tokenizer, decoder, compute, now: options.now, kept: None })
     }
 
     /// What is known of it.
@@ -174,21 +175,27 @@ impl Model {
     }
 
     fn render(&self, messages: &[ChatMessage], tokens: &mut Vec<TokenId>) -> Result<String, EngineError> {
-        let Some(source) = &self.chat_template else {
-            let why = "this file has none, so it is no chat model; continue raw text instead (`osai generate`)";
-            return Err(EngineError::Template { why: why.into() });
-        };
-        let special: Vec<&str> = self.tokenizer.special_names().collect();
-        let rendered = template::render(source, messages, &special, &self.names[0], &self.names[1])?;
-        let written_bos = !self.names[0].is_empty() && rendered.text().starts_with(&self.names[0]);
+        let rendered = self.rendered(messages)?;
+        let written_bos = !self.tokenizer.bos().is_empty() && rendered.text().starts_with(self.tokenizer.bos());
         if written_bos && self.tokenizer.beginning().is_some() {
             tokens.clear(); // the template writes the beginning itself
         }
-        rendered.encode(&special, |piece| match piece {
-            Piece::Special(name) => tokens.extend(self.tokenizer.encode_template(name)),
-            Piece::Ordinary(text) => tokens.extend(self.tokenizer.encode(text)),
-        });
+        tokens.extend(self.tokenizer.encode_rendered(&rendered));
         Ok(rendered.text())
+    }
+
+    /// A conversation as the model will read it, without reading it.
+    ///
+    /// # Errors
+    /// [`EngineError::Template`], also when the model has none.
+    pub fn rendered(&self, messages: &[ChatMessage]) -> Result<Rendered, EngineError> {
+        let Some(source) = self.tokenizer.chat_template() else {
+            let why = "this file has none, so it is no chat model; continue raw text instead (`osai generate`)";
+            return Err(EngineError::Template { why: why.into() });
+        };
+        let (bos, eos) = (self.tokenizer.bos(), self.tokenizer.eos());
+        let conversation = Conversation { messages, bos, eos, now: self.now };
+        template::render(source, &conversation, self.tokenizer.special_names())
     }
 
     pub(super) fn texts(&self, tokens: &[TokenId]) -> Vec<TextToken> {

@@ -223,6 +223,12 @@ impl Gguf {
         Some(self.map[bytes.clone()].as_chunks::<4>().0.iter().map(|w| f(*w)).collect())
     }
 
+    /// An array of bytes by key.
+    pub fn octets(&self, key: &str) -> Option<&[u8]> {
+        let Some(Value::Array { item: 0 | 1, bytes, .. }) = self.metadata.get(key) else { return None };
+        Some(&self.map[bytes.clone()])
+    }
+
     /// A tensor by name.
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.tensors.get(name)
