@@ -49,5 +49,6 @@ pub use kernels::Isa;
 pub use model::{Each, Model, Options};
 pub use probe::{Edit, Interventions, Probe, Seen, Steering, Trace};
 pub use sampler::{Sampler, Share, distribution, softmax};
-pub use tokenizer::{TextStream, Tokenizer};
+pub use template::{Conversation, Rendered, render as render_chat};
+pub use tokenizer::{FolderFiles, TextStream, Tokenizer, Vocabulary};
 pub use worker::{Run, Worker};

@@ -145,7 +145,8 @@ fn cached_logits_equal_uncached_ones_for_every_type_set_and_split() {
         for isa in Isa::available() {
             for threads in [1, 3] {
                 let mut model =
-                    open(&builder(kind), Options { threads: Some(threads), isa: Some(isa) }).expect("opens");
+                    open(&builder(kind), Options { threads: Some(threads), isa: Some(isa), ..Options::default() })
+                        .expect("opens");
                 for chunk in [64, 7, 1] {
                     let got = bits(&model.logits(&tokens, chunk));
                     let want = first.get_or_insert_with(|| got.clone());
