@@ -11,8 +11,11 @@ mod checkpoint;
 mod child;
 mod config;
 mod decoder;
+mod encoder;
 mod error;
 pub mod file;
+#[cfg(test)]
+mod folder_tests;
 mod generate;
 pub mod gguf;
 mod inside;
@@ -22,6 +25,7 @@ mod kernels;
 pub mod lora;
 pub mod merge;
 mod model;
+mod open;
 mod ops;
 mod probe;
 pub mod quantize;
@@ -39,6 +43,7 @@ mod worker;
 
 pub use child::{Confinement, Launch, ModelProcess, probe as probe_confinement, serve};
 pub use config::Config;
+pub use encoder::{Encoder, EncoderConfig};
 pub use error::EngineError;
 pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, Traced, kl_divergence, log_sum_exp};
 pub use job::{

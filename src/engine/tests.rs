@@ -15,7 +15,7 @@ pub(crate) const KV_HEADS: u64 = 2;
 pub(crate) const LAYERS: u32 = 2;
 
 /// Bytes as tokens, plus two control tokens: every text can be cut.
-fn vocabulary() -> Vec<String> {
+pub(super) fn vocabulary() -> Vec<String> {
     // GPT-2's byte alphabet: printable bytes as themselves, the others from U+0100 on.
     let printable = |b: u32| (33..=126).contains(&b) || (161..=172).contains(&b) || (174..=255).contains(&b);
     let mut next = 0x100;

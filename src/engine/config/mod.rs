@@ -5,6 +5,8 @@
 
 mod gguf;
 mod hf;
+#[cfg(test)]
+mod tests;
 
 use super::rope::Rope;
 
