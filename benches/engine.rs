@@ -24,7 +24,7 @@ fn main() {
     let mut out = String::from("isa     threads  open ms  first token ms  prefill tok/s  decode tok/s\n");
     for isa in Isa::available().into_iter().filter(|isa| *isa != Isa::Scalar) {
         for threads in 1..=cores.min(4) {
-            let options = Options { threads: Some(threads), isa: Some(isa) };
+            let options = Options { threads: Some(threads), isa: Some(isa), ..Options::default() };
             let (mut open, mut first, mut prefill, mut decode) = (vec![], vec![], vec![], vec![]);
             for _ in 0..ROUNDS {
                 let start = Instant::now();

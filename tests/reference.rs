@@ -132,7 +132,9 @@ fn every_instruction_set_and_number_of_threads_gives_the_same_logits() {
     let mut reference: Option<Vec<u32>> = None;
     for isa in Isa::available() {
         for threads in [1, 2, 3] {
-            let mut model = Model::open_with(&path, Options { threads: Some(threads), isa: Some(isa) }).expect("opens");
+            let mut model =
+                Model::open_with(&path, Options { threads: Some(threads), isa: Some(isa), ..Options::default() })
+                    .expect("opens");
             for chunk in [64, 3, 1] {
                 let logits = model.logits(&[504, 3575, 282, 4649, 314, 7042, 30, 504, 3575], chunk);
                 let bits: Vec<u32> = logits.iter().map(|l| l.to_bits()).collect();

@@ -9,6 +9,7 @@ use jiff::ZonedDateTime;
 use jiff::civil::{Date, time};
 use jiff::tz::TimeZone;
 
+use crate::engine::quantize::Recipe;
 use crate::engine::{BiasToken, SamplingParams};
 
 const EXAMPLES: &str = "\
@@ -453,12 +454,37 @@ pub enum ModelCommand {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Write a model's weights in fewer bits, as llama.cpp's quantiser does
+    Quantize(QuantizeArgs),
     /// Print the file of a model; exit 1 if it is not here
     Path {
         /// Name; the default model if not given
         #[arg(value_name = "NAME")]
         name: Option<OsString>,
     },
+}
+
+/// `osai model quantize`.
+#[derive(Debug, ClapArgs)]
+pub struct QuantizeArgs {
+    /// Name (or name@version) or GGUF file, best in F16, BF16 or F32
+    #[arg(value_name = "MODEL")]
+    pub model: OsString,
+    /// The file to write
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// Which mixture of types: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K, ...
+    #[arg(long, value_name = "RECIPE", value_parser = recipe)]
+    pub to: Recipe,
+    /// Also weights that are quantised already; they lose a second time
+    #[arg(long)]
+    pub again: bool,
+    /// Replace OUT if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON: every tensor with its types, bytes and error
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `osai model inspect`.
@@ -533,6 +559,10 @@ fn logit_bias(text: &str) -> Result<(BiasToken, f32), String> {
         (None, Err(_)) => BiasToken::Text(token.into()),
     };
     Ok((token, bias))
+}
+
+fn recipe(text: &str) -> Result<Recipe, String> {
+    Recipe::named(text).ok_or_else(|| format!("it is one of {}", Recipe::names()))
 }
 
 fn count(text: &str) -> Result<usize, String> {

@@ -24,6 +24,7 @@ mod next;
 mod out;
 mod paths;
 mod progress;
+mod quantize;
 mod quiz;
 mod render;
 mod report;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::EngineError;
+use super::inside::{Lens, Pooling, Score, Traced};
+use super::lora::Attached;
+use super::probe::Interventions;
 
 /// A token's number in the vocabulary.
 pub type TokenId = u32;
@@ -174,6 +177,50 @@ pub enum Job {
         /// Stop strings, grammar and the like.
         #[serde(default)]
         options: GenerationOptions,
+    },
+    /// Everything that is computed while a prompt is read; answers [`Update::Trace`].
+    Trace {
+        /// The text.
+        prompt: Prompt,
+    },
+    /// What the model would say after each layer (the logit lens); answers [`Update::Lens`].
+    Lens {
+        /// The text.
+        prompt: Prompt,
+    },
+    /// How well each token of a text was foreseen; answers [`Update::Score`].
+    Score {
+        /// The text.
+        prompt: Prompt,
+    },
+    /// A text as one vector of length 1; answers [`Update::Vector`].
+    Embed {
+        /// The text.
+        prompt: Prompt,
+        /// How its tokens become one vector.
+        pooling: Pooling,
+    },
+    /// A steering vector: what one text has and another has not; answers [`Update::Vector`].
+    Contrast {
+        /// What it pushes towards.
+        a: Prompt,
+        /// What it pushes away from.
+        b: Prompt,
+        /// The layer before which it is taken, and is to be added.
+        layer: usize,
+    },
+    /// Do a job with parts of the model switched off or pushed; they hold for that job alone.
+    With {
+        /// What is changed.
+        interventions: Interventions,
+        /// The job.
+        job: Box<Job>,
+    },
+    /// Use these LoRA adapters from now on and no others, each at its strength; answers [`Update::Adapted`]. An empty
+    /// list is the model as it is in its file.
+    Adapt {
+        /// Files or folders, with strengths.
+        adapters: Vec<(PathBuf, f32)>,
     },
 }
 
@@ -400,6 +447,16 @@ pub enum Update {
         /// The text.
         text: String,
     },
+    /// Answer to [`Job::Trace`].
+    Trace(Traced),
+    /// Answer to [`Job::Lens`].
+    Lens(Lens),
+    /// Answer to [`Job::Score`].
+    Score(Score),
+    /// Answer to [`Job::Embed`] and [`Job::Contrast`]: `hidden_size` numbers.
+    Vector(Vec<f32>),
+    /// Answer to [`Job::Adapt`]: the adapters in use.
+    Adapted(Vec<Attached>),
     /// The run is over.
     Finished(RunStats),
     /// The run failed.

@@ -5,6 +5,8 @@
 
 mod gguf;
 mod hf;
+#[cfg(test)]
+mod tests;
 
 use super::rope::Rope;
 
@@ -115,6 +117,11 @@ impl Config {
     /// Floats of a position's queries.
     pub fn q_width(&self) -> usize {
         self.num_attention_heads * self.head_dim
+    }
+
+    /// Whether GGUF files of this architecture have the rows of queries and keys in another order than Hugging Face's.
+    pub fn is_reordered_in_gguf(&self) -> bool {
+        Family::of(&self.architecture).is_some_and(|family| family.interleaved_in_gguf)
     }
 
     /// Bytes that the keys and values of `positions` positions take.

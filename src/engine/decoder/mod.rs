@@ -9,6 +9,7 @@ mod load;
 
 use super::cache::KvCache;
 use super::config::Config;
+use super::lora::Attached;
 use super::probe::{Edit, Probe, Seen};
 use super::rope::Frequencies;
 use super::weights::{Compute, Linear};
@@ -23,12 +24,14 @@ pub struct Decoder {
     /// Its shape.
     pub config: Config,
     embed_tokens: Linear,
-    layers: Vec<Block>,
+    pub(super) layers: Vec<Block>,
     norm: Vec<f32>,
     /// `None`: tied to the embedding.
     lm_head: Option<Linear>,
     frequencies: Frequencies,
     local_frequencies: Frequencies,
+    /// The adapters in use; what they add hangs on the projections.
+    pub adapters: Vec<Attached>,
     buffers: Buffers,
 }
 
@@ -45,7 +48,7 @@ pub enum Logits {
 
 /// Numbers between operations, kept to save allocations; `tokens ×` the width that each name implies.
 #[derive(Debug, Default)]
-struct Buffers {
+pub(in crate::engine) struct Buffers {
     x: Vec<f32>,
     normed: Vec<f32>,
     q: Vec<f32>,
