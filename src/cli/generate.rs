@@ -157,14 +157,14 @@ pub fn stream(
     let mut answer = Answer::default();
     let mut failed = None;
     let stats = session::run(model, how.job(prompt), &mut |update| {
-        let line = if how.is_by_token() { token_line(&update, out) } else { None };
-        let text = answer.take(update);
-        let printed = match (how.is_by_token(), line, text) {
-            (true, Some(line), _) => writeln!(out, "{line}"),
-            (false, _, Some(text)) => write!(out, "{}", SafeText::new(text)),
-            _ => Ok(()),
+        let line = if print && how.is_by_token() { token_line(&update, out) } else { None };
+        let text = answer.take(update).filter(|_| print && !how.is_by_token());
+        let printed = match (line, text) {
+            (Some(line), _) => writeln!(out, "{line}"),
+            (None, Some(text)) => write!(out, "{}", SafeText::new(text)),
+            (None, None) => Ok(()),
         };
-        if print && let Err(error) = printed.and_then(|()| out.flush()) {
+        if let Err(error) = printed.and_then(|()| out.flush()) {
             failed = Some(error);
         }
         if failed.is_some() || interrupt.is_pressed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
