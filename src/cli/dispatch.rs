@@ -24,7 +24,7 @@ pub fn app(globals: &Globals) -> Result<(), Failure> {
         palette: globals.palette(),
         data_dir: globals.paths.data_dir().map(Path::to_owned).map_err(|failure| failure.sentence()),
         read_only: false,
-        model: session::find_model(globals),
+        model: session::launch(globals),
         start: None,
         mouse: globals.env.wants_mouse,
         clock: globals.clock(),

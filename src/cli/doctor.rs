@@ -14,6 +14,7 @@ use super::failure::{Failure, NOT_FOUND};
 use super::model::size_of;
 use super::out::{Out, safe};
 use super::session;
+use crate::engine::{self, Confinement};
 use crate::models::{self, megabytes};
 
 /// Smallest size on which the app is usable.
@@ -69,7 +70,7 @@ struct Report {
 pub fn doctor(args: &JsonArg, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
     let mut checks = vec![terminal(globals), colour(globals), characters(globals)];
     checks.extend(model(globals));
-    checks.extend([processor(globals), data(globals), record(globals)]);
+    checks.extend([processor(globals), sandbox(), data(globals), record(globals)]);
     let ok = checks.iter().all(|check| check.state != State::Fault);
     let report = Report { version: env!("CARGO_PKG_VERSION"), ok, checks };
     if args.json {
@@ -217,6 +218,23 @@ fn processor(globals: &Globals) -> Check {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let used = globals.threads.unwrap_or(cores);
     Check::ok("processor", format!("{cores} cores, {used} threads for the model, {}", std::env::consts::ARCH))
+}
+
+/// What the system keeps the model's process of the app from.
+fn sandbox() -> Check {
+    const NAME: &str = "sandbox";
+    const REMEDY: &str = "the model runs all the same, in a process of its own; open only files whose makers you trust";
+    match engine::probe_confinement() {
+        Confinement::Full => {
+            Check::ok(NAME, "the app's model can read its own file only, write nothing, and open no TCP connection")
+        }
+        Confinement::Files => Check::note(
+            NAME,
+            "the app's model can read its own file only and write nothing; this kernel does not keep it from the network",
+            "Linux 6.7 or later does both",
+        ),
+        Confinement::None(why) => Check::note(NAME, format!("none for the app's model: {why}"), REMEDY),
+    }
 }
 
 fn data(globals: &Globals) -> Check {

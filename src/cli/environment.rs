@@ -28,6 +28,8 @@ pub struct Environment {
     pub xdg_data_dirs: Vec<PathBuf>,
     /// The folder of the program itself, links resolved.
     pub program_dir: Option<PathBuf>,
+    /// What starts this program once more.
+    pub program: Option<PathBuf>,
     /// The working folder.
     pub working_dir: Option<PathBuf>,
     /// `NO_COLOR` is set and not empty.
@@ -62,6 +64,7 @@ impl Environment {
                 .and_then(|program| program.canonicalize())
                 .ok()
                 .and_then(|program| program.parent().map(Path::to_owned)),
+            program: own_program(),
             working_dir: env::current_dir().ok(),
             no_color: set("NO_COLOR").is_some(),
             term: text("TERM"),
@@ -83,6 +86,12 @@ impl Environment {
     pub fn is_dumb(&self) -> bool {
         self.term.as_deref() == Some("dumb")
     }
+}
+
+/// The program that runs. Linux has a name for the very file, which stays right when the file is replaced by another.
+fn own_program() -> Option<PathBuf> {
+    let own = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") && own.exists() { Some(own.to_owned()) } else { env::current_exe().ok() }
 }
 
 /// Where osai keeps and looks for things.
@@ -159,6 +168,8 @@ pub struct Globals {
     pub pack: Option<PathBuf>,
     /// The model asked for: a path or a name.
     pub model: Option<OsString>,
+    /// LoRA adapters for the model, perhaps with their strengths.
+    pub lora: Vec<OsString>,
     /// Threads for the model, if limited.
     pub threads: Option<usize>,
     color: Color,
@@ -175,6 +186,7 @@ impl Globals {
             paths: Paths::new(&env, args.data_dir.as_deref()),
             pack: args.pack.clone(),
             model: args.model.clone(),
+            lora: args.lora.clone(),
             threads: args.threads,
             color: args.color,
             now: args.now.clone(),
@@ -266,6 +278,7 @@ mod tests {
             paths: Paths::new(&env, None),
             pack: None,
             model: None,
+            lora: vec![],
             threads: None,
             color,
             now: None,

@@ -17,7 +17,10 @@ mod doctor;
 mod environment;
 mod failure;
 mod generate;
+mod inspect;
 mod lessons;
+mod lora;
+mod merge;
 mod model;
 mod next;
 mod out;
@@ -25,11 +28,13 @@ mod paths;
 mod progress;
 mod quiz;
 mod render;
+mod score;
 mod search;
 mod session;
 mod table;
 mod terms;
 mod tokens;
+mod trace;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -37,7 +42,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Args, Command};
+use args::{Args, Command, ServeArgs};
 use environment::Environment;
 use failure::{Failure, USAGE};
 use out::Out;
@@ -69,6 +74,12 @@ fn say(message: &str) {
 fn run(args: &[OsString]) -> Result<(), Failure> {
     // The name under which osai was started is text from outside and would show in help and errors.
     let given: Vec<OsString> = [OsString::from("osai")].into_iter().chain(args.iter().skip(1).cloned()).collect();
+    if given.get(1).is_some_and(|word| word == ServeArgs::NAME) {
+        return match ServeArgs::try_parse_from(&given[1..]) {
+            Ok(args) => session::serve(&args.path, &Globals::new(&args.globals, Environment::read())?),
+            Err(error) => explain(&error, &given),
+        };
+    }
     let args = match Args::try_parse_from(&given) {
         Ok(args) => args,
         Err(error) => return explain(&error, &given),
@@ -99,6 +110,8 @@ fn perform(command: Command, globals: &Globals, out: &mut Out) -> Result<(), Fai
         Command::Check(args) => dispatch::check(&args, globals, out),
         Command::Tokens(args) => tokens::tokens(&args, globals, out),
         Command::Next(args) => next::next(&args, globals, out),
+        Command::Score(args) => score::score(&args, globals, out),
+        Command::Trace(args) => trace::trace(&args, globals, out),
         Command::Generate(args) => generate::generate(&args, globals, out),
         Command::Chat(args) => chat::chat(&args, globals, out),
         Command::Model(args) => model::model(&args, globals, out),
@@ -110,6 +123,10 @@ fn perform(command: Command, globals: &Globals, out: &mut Out) -> Result<(), Fai
 
 /// `osai` alone: the app; without a terminal, what can be done without one.
 fn open_app(globals: &Globals) -> Result<(), Failure> {
+    if !globals.lora.is_empty() {
+        let sentence = "the course runs the model as it is; --lora is for commands such as `osai chat`";
+        return Err(Failure::usage(sentence));
+    }
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         return dispatch::app(globals);
     }

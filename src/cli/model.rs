@@ -1,7 +1,7 @@
-//! `osai model`: add, list, show, path.
+//! `osai model`: add, list, show, verify, rm, path; `inspect` has a file of its own.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,27 @@ use serde::Serialize;
 
 use super::args::{ModelArgs, ModelCommand};
 use super::environment::Globals;
-use super::failure::{Failure, NOT_FOUND, VERIFY};
+use super::failure::{DATA, Failure, NOT_FOUND, USAGE, VERIFY};
+use super::inspect;
+use super::lora;
+use super::merge;
 use super::out::{Out, safe};
 use super::session;
 use crate::engine::{Model, ModelInfo};
-use crate::models::{self, Added, Step, megabytes};
+use crate::models::{self, Added, Step, Verified, megabytes};
 
 /// Does one of them.
 pub fn model(args: &ModelArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
     match &args.command {
-        ModelCommand::Add { what } => add(what, globals, out),
+        ModelCommand::Add { what, name } => add(what, name.as_deref(), globals, out),
         ModelCommand::List(args) => list(args.json, globals, out),
         ModelCommand::Show { name, json } => show(name.as_ref(), *json, globals, out),
+        ModelCommand::Inspect(args) => inspect::run(args, globals, out),
+        ModelCommand::Verify { name, json } => verify(name.as_ref(), *json, globals, out),
+        ModelCommand::Merge(args) => merge::run(args, globals, out),
+        ModelCommand::ApplyLora(args) => lora::apply(args, globals, out),
+        ModelCommand::ConvertLora(args) => lora::convert(args, globals, out),
+        ModelCommand::Rm { name, yes } => remove(name, *yes, globals, out),
         ModelCommand::Path { name } => {
             let path = installed(name.as_ref(), globals)?;
             Ok(writeln!(out, "{}", safe(path.to_string_lossy()))?)
@@ -34,13 +43,21 @@ fn installed(name: Option<&OsString>, globals: &Globals) -> Result<PathBuf, Fail
     session::find_named(name.map(OsString::as_os_str), globals).map_err(|sentence| Failure::new(NOT_FOUND, sentence))
 }
 
-fn add(what: &Path, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+fn add(what: &Path, name: Option<&str>, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
     let store = models::store(globals.paths.data_dir()?);
     let mut meter = Meter::new();
     let entry = what.to_str().filter(|_| !models::is_file_name(what)).and_then(models::entry);
+    let mut each = |step| meter.show(step);
     let added = match &entry {
-        Some(entry) => models::fetch(entry, &store, &mut |step| meter.show(step)),
-        None => models::add_file(what, &store, &mut |step| meter.show(step)),
+        Some(entry) if name.is_none() => models::fetch(entry, &store, &mut each),
+        Some(entry) => {
+            return Err(Failure::usage(format!(
+                "`{}` is of the catalogue and keeps its name; leave out --name",
+                entry.name
+            )));
+        }
+        None if what.is_dir() => models::add_folder(what, name, &store, &inspect::check_folder, &mut each),
+        None => models::add_file(what, name, &store, &inspect::check_file, &mut each),
     };
     meter.clear();
     let (outcome, path) = match added? {
@@ -112,60 +129,176 @@ impl Meter {
 struct Listed {
     name: String,
     title: String,
+    version: Option<String>,
     path: Option<String>,
     bytes: u64,
     licence: Option<String>,
+    /// Whether it lies in the own store, where `model rm` may remove it.
+    own: bool,
     default: bool,
 }
 
 fn list(json: bool, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
     let default = session::find_model(globals).ok();
+    let store = globals.paths.data_dir().ok().map(models::store);
     let here = models::installed(&globals.paths.models);
-    let mut listed: Vec<Listed> = here.iter().map(|path| listed(path, default.as_deref())).collect();
+    let mut listed: Vec<Listed> = here
+        .iter()
+        .map(|path| {
+            let own = store.as_ref().is_some_and(|store| models::removable(path, store).is_some());
+            Listed { own, ..listed(path, default.as_deref()) }
+        })
+        .collect();
     let absent = |file: &str| !here.iter().any(|path| path.file_name().is_some_and(|name| name == file));
     for entry in models::catalogue().into_iter().filter(|entry| absent(&entry.file)) {
         listed.push(Listed {
             name: entry.name,
             title: entry.title,
+            version: Some(entry.version),
             path: None,
             bytes: entry.bytes,
             licence: Some(entry.licence),
+            own: false,
             default: false,
         });
     }
     if json {
         return out.json(&listed);
     }
-    let width = listed.iter().map(|model| model.name.chars().count()).max().unwrap_or(0);
-    for model in listed {
+    let shown = |model: &Listed| match &model.version {
+        Some(version) => format!("{}@{version}", model.name),
+        None => model.name.clone(),
+    };
+    let width = listed.iter().map(|model| shown(model).chars().count()).max().unwrap_or(0);
+    for model in &listed {
         let mark = if model.default { "*" } else { " " };
         let licence = model.licence.as_deref().unwrap_or("licence unknown");
-        let place = match model.path {
-            Some(path) => safe(path),
+        let place = match &model.path {
+            Some(path) if model.own => format!("own     {}", safe(path)),
+            Some(path) => format!("shared  {}", safe(path)),
             None => format!("not here; `osai model add {}` gets it", model.name),
         };
-        let name = out.paint(out.theme.accent, format!("{:<width$}", model.name));
+        let name = out.paint(out.theme.accent, format!("{:<width$}", shown(model)));
         writeln!(out, "{mark} {name}  {:>9}  {licence:<15}  {place}", megabytes(model.bytes))?;
     }
     Ok(())
 }
 
 fn listed(path: &Path, default: Option<&Path>) -> Listed {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let entry = models::entry_of(path);
+    let versioned = models::version_of(path);
+    let stem = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    let stem = stem.unwrap_or_default().to_string_lossy().into_owned();
+    let (name, version) = match (&entry, versioned) {
+        (Some(entry), _) => (entry.name.clone(), Some(entry.version.clone())),
+        (None, Some((name, version))) => (name, Some(version)),
+        (None, None) => (stem.clone(), None),
+    };
     Listed {
-        name: entry.as_ref().map_or_else(|| stem.clone(), |entry| entry.name.clone()),
+        name,
+        version,
         title: entry.as_ref().map_or(stem, |entry| entry.title.clone()),
         path: Some(path.to_string_lossy().into_owned()),
         bytes: size_of(path),
         licence: entry.map(|entry| entry.licence),
+        own: false,
         default: default == Some(path),
     }
 }
 
-/// Size of a file, 0 if it is gone.
+#[derive(Serialize)]
+struct Checked {
+    name: String,
+    path: String,
+    /// `right`, `damaged`, or `unrecorded`: there is no hash to compare with.
+    result: &'static str,
+    why: Option<String>,
+}
+
+fn verify(name: Option<&OsString>, json: bool, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    let paths = match name {
+        Some(_) => vec![installed(name, globals)?],
+        None => models::installed(&globals.paths.models),
+    };
+    let mut checked = Vec::new();
+    for path in &paths {
+        let (result, why) = match models::verify(path)? {
+            Verified::Right => ("right", None),
+            Verified::Damaged { file, why } => ("damaged", Some(format!("`{}`: {why}", file.display()))),
+            Verified::Unrecorded => ("unrecorded", None),
+        };
+        checked.push(Checked { name: listed(path, None).name, path: path.to_string_lossy().into_owned(), result, why });
+    }
+    if json {
+        out.json(&checked)?;
+    } else {
+        for model in &checked {
+            writeln!(out, "{:<10}  {}  {}", model.result, safe(&model.name), safe(&model.path))?;
+            if let Some(why) = &model.why {
+                writeln!(out, "            {}", safe(why))?;
+            }
+        }
+    }
+    let damaged: Vec<&str> = checked.iter().filter(|m| m.result == "damaged").map(|m| m.name.as_str()).collect();
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        VERIFY,
+        format!("damaged: {}; remove it with `osai model rm` and add it again", damaged.join(", ")),
+    ))
+}
+
+fn remove(name: &OsString, yes: bool, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    let store = models::store(globals.paths.data_dir()?);
+    let path = installed(Some(name), globals)?;
+    let Some(files) = models::removable(&path, &store) else {
+        return Err(Failure::usage(format!(
+            "`{}` is not in your own store (`{}`); osai removes nothing from other folders",
+            path.display(),
+            store.display()
+        )));
+    };
+    let bytes: u64 = files.iter().map(|file| size_of(file)).sum();
+    if !yes && !confirm(&path, bytes)? {
+        return Err(Failure::new(NOT_FOUND, "nothing was removed"));
+    }
+    models::remove(&files)?;
+    for file in &files {
+        writeln!(out, "removed {}", safe(file.to_string_lossy()))?;
+    }
+    writeln!(out, "{} are free again", megabytes(bytes))?;
+    Ok(())
+}
+
+/// Asks on the terminal; without one, `--yes` is the only answer.
+fn confirm(path: &Path, bytes: u64) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::new(USAGE, "there is nobody to ask; say --yes to remove the model"));
+    }
+    let asked = (|| {
+        let mut stderr = io::stderr();
+        write!(stderr, "remove `{}` ({})? [y/N] ", safe(path.to_string_lossy()), megabytes(bytes))?;
+        stderr.flush()?;
+        let mut answer = String::new();
+        io::Read::take(&mut io::stdin().lock(), 64).read_line(&mut answer)?;
+        Ok(answer)
+    })();
+    let answer = asked.map_err(|e: io::Error| Failure::new(DATA, format!("cannot ask: {e}; say --yes")))?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Size of a file, or of what lies in a folder; 0 if it is gone.
 pub fn size_of(path: &Path) -> u64 {
-    path.metadata().map_or(0, |metadata| metadata.len())
+    match path.metadata() {
+        Ok(of) if of.is_dir() => {
+            let entries = path.read_dir().into_iter().flatten().flatten();
+            // A link to a folder could lead round in a circle.
+            entries.filter(|e| !e.path().is_symlink() || e.path().is_file()).map(|e| size_of(&e.path())).sum()
+        }
+        Ok(of) => of.len(),
+        Err(_) => 0,
+    }
 }
 
 #[derive(Serialize)]
@@ -173,9 +306,12 @@ struct Shown {
     name: String,
     path: String,
     bytes: u64,
-    sha256: String,
-    /// Whether the hash is the catalogue's; `null` for a model that is not in it.
+    /// SHA-256; `null` for a folder.
+    sha256: Option<String>,
+    /// Whether the hash is the catalogue's or the one of the day it was added; `null` if there is none.
     hash_ok: Option<bool>,
+    /// Why the hash is not right.
+    damage: Option<String>,
     licence: Option<String>,
     licence_file: Option<String>,
     info: Option<ModelInfo>,
@@ -186,9 +322,13 @@ struct Shown {
 fn show(name: Option<&OsString>, json: bool, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
     let path = installed(name, globals)?;
     let entry = models::entry_of(&path);
-    let sha256 = models::sha256_of(&path)?;
+    let sha256 = if path.is_dir() { None } else { Some(models::sha256_of(&path)?) };
     let licence_file = models::licence_path(&path);
-    let hash_ok = entry.as_ref().map(|entry| entry.sha256 == sha256);
+    let (hash_ok, damage) = match models::verify(&path)? {
+        Verified::Right => (Some(true), None),
+        Verified::Damaged { why, .. } => (Some(false), Some(why)),
+        Verified::Unrecorded => (None, None),
+    };
     let (info, fault) = match Model::open(&path) {
         Ok(model) => (Some(model.info().clone()), None),
         Err(error) => (None, Some(error.to_string())),
@@ -199,6 +339,7 @@ fn show(name: Option<&OsString>, json: bool, globals: &Globals, out: &mut Out) -
         bytes: size_of(&path),
         sha256,
         hash_ok,
+        damage,
         licence: entry.map(|entry| entry.licence),
         licence_file: licence_file.is_file().then(|| licence_file.to_string_lossy().into_owned()),
         info,
@@ -209,23 +350,25 @@ fn show(name: Option<&OsString>, json: bool, globals: &Globals, out: &mut Out) -
     } else {
         describe(&shown, out)?;
     }
-    match hash_ok {
-        Some(false) => Err(Failure::new(
-            VERIFY,
-            format!(
-                "`{}` is not the file of the catalogue; `osai model add {}` puts the right one there",
-                shown.path, shown.name
-            ),
-        )),
-        _ => Ok(()),
+    match &shown.damage {
+        Some(why) => {
+            let remedy = match models::entry_of(&path) {
+                Some(entry) => format!("`osai model add {}` puts the right one there", entry.name),
+                None => "add it again from where you got it".into(),
+            };
+            Err(Failure::new(VERIFY, format!("`{}` is damaged: {why}; {remedy}", shown.path)))
+        }
+        None => Ok(()),
     }
 }
 
 fn describe(shown: &Shown, out: &mut Out) -> Result<(), Failure> {
-    let verdict = match shown.hash_ok {
-        Some(true) => "the catalogue's",
-        Some(false) => "NOT the catalogue's",
-        None => "not in the catalogue",
+    let verdict = match (shown.hash_ok, models::entry_of(Path::new(&shown.path))) {
+        (Some(true), Some(_)) => "the catalogue's",
+        (Some(false), Some(_)) => "NOT the catalogue's",
+        (Some(true), None) => "the one of the day it was added",
+        (Some(false), None) => "NOT the one of the day it was added",
+        (None, _) => "nothing to compare with",
     };
     let licence = match (&shown.licence, &shown.licence_file) {
         (Some(id), Some(file)) => format!("{id} ({file})"),
@@ -236,7 +379,7 @@ fn describe(shown: &Shown, out: &mut Out) -> Result<(), Failure> {
         ("name", shown.name.clone()),
         ("file", shown.path.clone()),
         ("size", format!("{} ({} bytes)", megabytes(shown.bytes), shown.bytes)),
-        ("sha-256", format!("{} ({verdict})", shown.sha256)),
+        ("sha-256", format!("{} ({verdict})", shown.sha256.as_deref().unwrap_or("each file's own"))),
         ("licence", licence),
     ];
     if let Some(info) = &shown.info {

@@ -1,23 +1,25 @@
 //! What the model commands share: the text they are given, the model they open, Ctrl-C, and how a token is shown.
 
-use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal, Read};
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use signal_hook::consts::SIGINT;
 
+use super::args::ServeArgs;
 use super::environment::Globals;
 use super::failure::{DATA, Failure, MODEL, USAGE};
-use crate::engine::{Candidate, Each, EngineError, Job, Model, Options, RunStats, TextToken};
+use super::lora;
+use crate::engine::{self, Candidate, Each, EngineError, Job, Launch, Model, Options, RunStats, TextToken};
 use crate::models;
 use crate::text::SafeText;
 
 /// A text longer than this is a mistake, not a prompt.
-const TEXT_LIMIT: u64 = 16 << 20;
+pub const TEXT_LIMIT: u64 = 16 << 20;
 
 /// The words of the command line as one text; `-` alone reads standard input without its last line end, as a shell's
 /// `$(...)` does: `echo hello` means `hello`.
@@ -66,12 +68,46 @@ pub fn find_named(name: Option<&OsStr>, globals: &Globals) -> Result<PathBuf, St
     }
 }
 
-/// Opens the model that the command is to use.
+/// How the model is to run, by the flags and the environment.
+pub fn options(globals: &Globals) -> Options {
+    Options { threads: globals.threads, ..Options::default() }
+}
+
+/// Threads for work on files.
+pub fn threads(globals: &Globals) -> usize {
+    globals.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Opens the model that the command is to use, with the adapters that `--lora` names.
 pub fn open_model(globals: &Globals) -> Result<Model, Failure> {
     let path = find_model(globals).map_err(|sentence| Failure::new(MODEL, sentence))?;
-    let options = Options { threads: globals.threads, ..Options::default() };
     // Whatever is wrong while opening is the model's fault, too little memory for it included.
-    guarded(|| Model::open_with(&path, options)).map_err(|failure| failure.with_code(MODEL))
+    let opened = guarded(|| Model::open_with(&path, options(globals)));
+    let mut model = opened.map_err(|failure| failure.with_code(MODEL))?;
+    lora::attach(&mut model, globals).map_err(|failure| failure.with_code(MODEL))?;
+    Ok(model)
+}
+
+/// How the app starts its model's process: this program once more, with [`serve`] as its command.
+pub fn launch(globals: &Globals) -> Result<Launch, String> {
+    let model = find_model(globals)?;
+    let program = globals.env.program.clone();
+    let program = program.ok_or("the system does not tell where the osai program is, so no model can be started")?;
+    let mut arguments = vec![OsString::from(ServeArgs::NAME)];
+    if let Some(threads) = globals.threads {
+        arguments.extend(["--threads".into(), threads.to_string().into()]);
+    }
+    arguments.extend(["--".into(), model.clone().into_os_string()]);
+    Ok(Launch { model, program, arguments })
+}
+
+/// `osai serve-model`: jobs in on standard input, updates out on standard output.
+pub fn serve(path: &Path, globals: &Globals) -> Result<(), Failure> {
+    if io::stdin().is_terminal() {
+        let sentence = "the app starts this command for itself; `osai generate` and `osai chat` run a model";
+        return Err(Failure::usage(sentence));
+    }
+    engine::serve(path, options(globals)).map_err(|e| Failure::new(DATA, format!("the pipe to the app broke: {e}")))
 }
 
 /// Does a job, each update going to `each`.

@@ -2,7 +2,8 @@
 
 use super::cache::KvCache;
 use super::kernels;
-use super::weights::{Compute, Out};
+use super::threads::Shares;
+use super::weights::Compute;
 
 /// What the attention of a layer computes with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +20,8 @@ pub struct Shape {
     pub softcap: Option<f32>,
     /// A position sees itself and the `window - 1` positions before it; `None`: all before it.
     pub window: Option<usize>,
+    /// Whether a position sees only what is before it and itself (decoders), or everything (encoders).
+    pub causal: bool,
 }
 
 impl Shape {
@@ -55,20 +58,21 @@ impl Shape {
         assert!(q.len() == count * heads * dim && mixed.len() == q.len(), "shapes are fixed at load");
         let group = heads / kv_heads;
         let isa = compute.isa;
-        let (to, seen) = (Out(mixed.as_mut_ptr()), Out(weights.as_mut_ptr()));
+        let (to, seen) = (Shares(mixed.as_mut_ptr()), Shares(weights.as_mut_ptr()));
         compute.threads.split(heads, |range| {
             for head in range {
                 let start = head / group * dim;
                 for i in 0..count {
                     let at = (i * heads + head) * dim;
                     let first = self.first_seen(past + i);
+                    let end = if self.causal { past + i + 1 } else { room };
                     // SAFETY: each thread has its own heads; `mixed` is `count × heads × dim`, `weights` holds
                     // `heads × room` floats for each of `kept` tokens (1 if nobody looks: then it is room to work in).
                     let (out, weights) = unsafe {
                         let row = (i.min(kept - 1) * heads + head) * room;
                         (
                             std::slice::from_raw_parts_mut(to.get().add(at), dim),
-                            std::slice::from_raw_parts_mut(seen.get().add(row + first), past + i + 1 - first),
+                            std::slice::from_raw_parts_mut(seen.get().add(row + first), end - first),
                         )
                     };
                     let (keys, values) = (&keys[first * kv_width + start..], &values[first * kv_width + start..]);

@@ -15,6 +15,7 @@ pub enum EngineError {
     /// The file could not be read.
     Unreadable {
         /// The file.
+        #[serde(serialize_with = "super::child::path_as_shown")]
         path: PathBuf,
         /// The operating system's words.
         why: String,
@@ -22,6 +23,7 @@ pub enum EngineError {
     /// A file could not be written; nothing is there under its name that was not there before.
     Unwritable {
         /// The file.
+        #[serde(serialize_with = "super::child::path_as_shown")]
         path: PathBuf,
         /// The operating system's words, or who holds it.
         why: String,
@@ -29,6 +31,7 @@ pub enum EngineError {
     /// The file is no model osai can trust or run.
     BadFile {
         /// The file.
+        #[serde(serialize_with = "super::child::path_as_shown")]
         path: PathBuf,
         /// What is wrong, with byte offset, key or tensor where there is one.
         why: String,
@@ -57,6 +60,11 @@ pub enum EngineError {
         /// The template engine's words, with the line.
         why: String,
     },
+    /// The model's process died, does not answer or cannot be started; the next run starts a fresh one.
+    Stopped {
+        /// How, and what to do.
+        how: String,
+    },
     /// A panic or another fault of ours.
     Internal {
         /// What is known.
@@ -79,6 +87,7 @@ impl std::fmt::Display for EngineError {
             }
             Self::BadSetting { what } => write!(f, "{what}"),
             Self::Template { why } => write!(f, "the model's chat template failed: {why}"),
+            Self::Stopped { how } => write!(f, "the model stopped: {how}; the next run starts it again"),
             Self::Internal { what } => write!(f, "the model stopped unexpectedly: {what}"),
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EngineError;
 use super::inside::{Lens, Pooling, Score, Traced};
-use super::lora::Attached;
+use super::lora::{Attached, Lora};
 use super::probe::Interventions;
 
 /// A token's number in the vocabulary.
@@ -142,11 +142,11 @@ pub enum Job {
         /// The job.
         job: Box<Job>,
     },
-    /// Use these LoRA adapters from now on and no others, each at its strength; answers [`Update::Adapted`]. An empty
-    /// list is the model as it is in its file.
+    /// Use these LoRA adapters from now on and no others; answers [`Update::Adapted`]. An empty list is the model as it
+    /// is in its file. They come as data, since the model's own process may read no file but the model's.
     Adapt {
-        /// Files or folders, with strengths.
-        adapters: Vec<(PathBuf, f32)>,
+        /// Adapters with their strengths.
+        adapters: Vec<(Lora, f32)>,
     },
 }
 
@@ -203,6 +203,7 @@ pub struct ModelInfo {
     /// `general.name` of the file, or the file's name.
     pub name: String,
     /// The file.
+    #[serde(serialize_with = "super::child::path_as_shown")]
     pub path: PathBuf,
     /// `general.architecture`.
     pub architecture: String,
@@ -251,6 +252,13 @@ pub struct RunStats {
     pub tokens_per_second: f64,
     /// From the start of the job to the first token, in milliseconds.
     pub time_to_first_token_ms: f64,
+}
+
+impl RunStats {
+    /// Of a run that did nothing yet.
+    pub(super) fn nothing(stop: Stop) -> Self {
+        Self { stop, seed: 0, prompt_tokens: 0, new_tokens: 0, tokens_per_second: 0.0, time_to_first_token_ms: 0.0 }
+    }
 }
 
 /// What the model says about a run, in order. `Finished` or `Failed` comes last, once.

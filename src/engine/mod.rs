@@ -1,12 +1,14 @@
-//! The language model: tokens, tensors and one thread. No screen, no lesson.
+//! The language model: tokens, tensors, one thread and one process. No screen, no lesson.
 //!
 //! [`Model`] opens a file and does a [`Job`], telling what happens as [`Update`]s; [`Worker`] puts it on a thread of
-//! its own. `Job` and `Update` are plain serialisable data. Everything numeric is canonical: the same file, prompt
-//! and seed give the same bits on every instruction set and number of threads (see `kernels`).
+//! its own, [`ModelProcess`] in a process of its own, as the app has it. `Job` and `Update` are plain serialisable
+//! data. Everything numeric is canonical: the same file, prompt and seed give the same bits on every instruction set
+//! and number of threads (see `kernels`).
 
 mod attention;
 mod cache;
 mod checkpoint;
+mod child;
 mod config;
 mod decoder;
 mod error;
@@ -14,6 +16,7 @@ pub mod file;
 mod generate;
 pub mod gguf;
 mod inside;
+pub mod inspect;
 mod job;
 mod kernels;
 pub mod lora;
@@ -34,6 +37,7 @@ mod tokenizer;
 mod weights;
 mod worker;
 
+pub use child::{Confinement, Launch, ModelProcess, probe as probe_confinement, serve};
 pub use config::Config;
 pub use error::EngineError;
 pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, Traced, kl_divergence, log_sum_exp};

@@ -17,14 +17,15 @@ use super::probe::Interventions;
 #[cfg(test)]
 use super::probe::Probe;
 use super::template::{self, Piece};
+use super::threads::physical_cores;
 use super::tokenizer::Tokenizer;
-use super::weights::Compute;
+use super::weights::{Compute, memory};
 use super::{ChatMessage, EngineError, Job, ModelInfo, Prompt, RunStats, Stop, TextToken, TokenId, Update};
 
 /// How a model runs. The default is right for almost everyone.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Options {
-    /// Number of threads; `None` for one a core.
+    /// Number of threads; `None` for one a physical core.
     pub threads: Option<usize>,
     /// Instruction set; `None` for the best there is.
     pub isa: Option<Isa>,
@@ -80,8 +81,7 @@ impl Model {
         let info = describe(&file, &config, chat_template.is_some());
         let decoder = Decoder::load(&Checkpoint::gguf(&file), config)?;
         let isa = options.isa.unwrap_or_else(Isa::detect);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let compute = Compute::new(isa, options.threads.unwrap_or(cores));
+        let compute = Compute::new(isa, options.threads.unwrap_or_else(physical_cores));
         Ok(Self {
             info,
             tokenizer,
@@ -105,14 +105,7 @@ impl Model {
     /// [`EngineError::ContextOverflow`], [`EngineError::BadSetting`], [`EngineError::Template`].
     pub fn run(&mut self, job: Job, each: Each<'_>) -> Result<RunStats, EngineError> {
         let started = Instant::now();
-        let mut stats = RunStats {
-            stop: Stop::Stop,
-            seed: 0,
-            prompt_tokens: 0,
-            new_tokens: 0,
-            tokens_per_second: 0.0,
-            time_to_first_token_ms: 0.0,
-        };
+        let mut stats = RunStats::nothing(Stop::Stop);
         let told = |flow: ControlFlow<()>| if flow.is_break() { Stop::Cancelled } else { Stop::Stop };
         match job {
             Job::Open => stats.stop = told(each(Update::Ready(self.info.clone()))),
@@ -221,13 +214,7 @@ fn describe(file: &Gguf, config: &Config, has_chat_template: bool) -> ModelInfo 
 
 /// Bytes that the weights take once open against what the system says is free.
 fn fits_into_memory(file: &Gguf) -> Result<(), EngineError> {
-    let need: u64 = file
-        .tensors()
-        .map(|t| match t.ggml_type {
-            GgmlType::Q4_1 | GgmlType::Q8_0 => t.bytes.len() as u64,
-            _ => 4 * t.shape.iter().map(|d| *d as u64).product::<u64>(),
-        })
-        .sum();
+    let need: u64 = file.tensors().map(|t| memory(t.ggml_type, &t.shape)).sum();
     let Some(free) = free_memory() else { return Ok(()) };
     if need <= free {
         return Ok(());
@@ -242,7 +229,7 @@ fn fits_into_memory(file: &Gguf) -> Result<(), EngineError> {
 }
 
 /// `MemAvailable` where the system tells it (Linux).
-fn free_memory() -> Option<u64> {
+pub(super) fn free_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)

@@ -301,7 +301,7 @@ fn dense_products_are_right() {
     use super::weights::{Compute, Linear};
     let (w, x) = (floats(1, 5 * 40), floats(2, 2 * 40));
     let mut out = vec![0.0; 10];
-    let linear = Linear::dense(5, 40, w.clone());
+    let linear = Linear::dense(5, 40, &w);
     Compute::new(Isa::detect(), 2).multiply(&x, 2, &mut [(&linear, &mut out)]);
     for token in 0..2 {
         for row in 0..5 {

@@ -109,6 +109,65 @@ impl Threads {
         }
         self.run(&|part| work(items * part / parts..items * (part + 1) / parts));
     }
+
+    /// Splits `data`, rows of `width`, into one run of neighbouring rows for each part; `work` gets the number of the
+    /// first and the rows. Little data is not worth waking anybody.
+    pub fn split_rows<T: Send>(&mut self, data: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+        let rows = data.len() / width;
+        if data.len() < ALONE {
+            work(0, &mut data[..rows * width]);
+            return;
+        }
+        let to = Shares(data.as_mut_ptr());
+        self.split(rows, |range| {
+            // SAFETY: ranges of rows lie within `data` and do not overlap.
+            let rows =
+                unsafe { std::slice::from_raw_parts_mut(to.get().add(range.start * width), range.len() * width) };
+            work(range.start, rows);
+        });
+    }
+}
+
+/// Numbers that are worth sharing out: waking a helper costs what adding up so many does.
+const ALONE: usize = 8_192;
+
+/// A pointer that threads may share because each writes what no other touches.
+#[derive(Debug)]
+pub struct Shares<T>(pub *mut T);
+
+impl<T> Clone for Shares<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Shares<T> {}
+// SAFETY: users write disjoint ranges only (see the callers).
+unsafe impl<T: Send> Sync for Shares<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Shares<T> {}
+
+impl<T> Shares<T> {
+    /// The pointer.
+    pub fn get(self) -> *mut T {
+        self.0
+    }
+}
+
+/// Physical cores that this process may use. Two hyper-threads of a core share the units that products keep busy: a
+/// second one only takes cache from the first.
+pub fn physical_cores() -> usize {
+    let logical = thread::available_parallelism().map_or(1, usize::from);
+    let mut cores = std::collections::BTreeSet::new();
+    for cpu in 0..1024 {
+        let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+        match std::fs::read_to_string(path) {
+            Ok(siblings) => drop(cores.insert(siblings)),
+            // A processor that is off has no topology; elsewhere than on Linux none has.
+            Err(_) if cpu >= logical => break,
+            Err(_) => {}
+        }
+    }
+    if cores.is_empty() { logical } else { logical.min(cores.len()) }
 }
 
 struct Wait<'a>(&'a Shared);
@@ -185,6 +244,27 @@ mod tests {
                 assert!(done.iter().all(|n| n.load(Ordering::Relaxed) == 200), "{count} threads, {items} items");
             }
         }
+    }
+
+    #[test]
+    fn every_row_goes_to_one_thread() {
+        for (rows, width) in [(1, 5), (3, 4_000), (17, 1_001)] {
+            let mut data = vec![0; rows * width + 3];
+            Threads::new(3).split_rows(&mut data, width, |first, share| {
+                for (i, row) in share.chunks_mut(width).enumerate() {
+                    row.iter_mut().for_each(|x| *x += first + i + 1);
+                }
+            });
+            let want: Vec<usize> =
+                (0..rows * width + 3).map(|i| if i / width < rows { i / width + 1 } else { 0 }).collect();
+            assert!(data == want, "{rows} rows of {width}");
+        }
+    }
+
+    #[test]
+    fn there_are_as_many_cores_as_processors_or_fewer() {
+        let logical = thread::available_parallelism().map_or(1, usize::from);
+        assert!((1..=logical).contains(&physical_cores()));
     }
 
     #[test]

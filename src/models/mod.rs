@@ -7,14 +7,20 @@ mod add;
 mod catalogue;
 mod fetch;
 mod find;
+mod folder;
 mod part;
+mod record;
+mod remove;
 
 use std::path::{Path, PathBuf};
 
-pub use add::{AddError, Added, Step, add_file, is_file_name, sha256_of};
+pub use add::{AddError, Added, Check, Step, add_file, is_file_name, sha256_of};
 pub use catalogue::{Entry, catalogue, entry, entry_of};
 pub use fetch::{fetch, find_pip};
-pub use find::{SearchPath, find, installed};
+pub use find::{SearchPath, find, installed, version_of};
+pub use folder::{add_folder, is_model_folder};
+pub use record::{Verified, record_path, verify};
+pub use remove::{removable, remove};
 
 /// The folder into which `model add` writes.
 pub fn store(data_dir: &Path) -> PathBuf {

@@ -77,6 +77,11 @@ impl Part {
         }
     }
 
+    /// Where the file is until it is whole.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// SHA-256 of what was written so far, lower-case hex.
     pub(super) fn sha256(&self) -> String {
         hex(&self.hasher.clone().finalize())

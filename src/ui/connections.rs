@@ -1,4 +1,4 @@
-//! Counts the network sockets of this process: the proof that a lab's run stayed on this machine.
+//! Counts the network sockets of osai's processes: the proof that a lab's run stayed on this machine.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,9 +7,12 @@ use std::path::Path;
 /// Tables of sockets that reach a network; those between processes of one machine (`unix`) are not counted.
 const TABLES: [&str; 7] = ["tcp", "tcp6", "udp", "udp6", "raw", "raw6", "icmp"];
 
-/// Network sockets that this process has open now; `None` where `/proc` does not tell (other systems than Linux).
-pub fn count() -> Option<usize> {
-    count_in(Path::new("/proc/self"))
+/// Network sockets that this process and `child`, the model's, have open now; `None` where `/proc` does not tell of one
+/// of them (other systems than Linux).
+pub fn count(child: Option<u32>) -> Option<usize> {
+    let own = count_in(Path::new("/proc/self"))?;
+    let childs = child.map_or(Some(0), |id| count_in(&Path::new("/proc").join(id.to_string())))?;
+    Some(own + childs)
 }
 
 /// The same for a process's folder under `/proc`.
@@ -37,10 +40,13 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_socket_that_listens_is_counted() {
-        let before = count().expect("/proc");
+        let before = count(None).expect("/proc");
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
-        assert!(count().expect("/proc") > before || before > 0);
+        assert!(count(None).expect("/proc") > before || before > 0);
+        // Counted for each process.
+        assert!(count(Some(std::process::id())).expect("/proc") > 1);
         drop(socket);
+        assert_eq!(count(Some(u32::MAX)), None);
     }
 
     #[test]

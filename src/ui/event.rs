@@ -36,7 +36,7 @@ pub enum Event {
         /// Why, one sentence.
         why: String,
     },
-    /// Network sockets that this process has open now; `None` where the system does not tell.
+    /// Network sockets that osai's processes have open now; `None` where the system does not tell.
     Connections(Option<usize>),
     /// A lab's kept state was read; `None` if there was none.
     LabState {
@@ -108,7 +108,7 @@ pub enum Effect {
         /// JSON.
         state: String,
     },
-    /// Count this process's network sockets (`ui::connections`); answered by [`Event::Connections`].
+    /// Count the network sockets of osai's processes (`ui::connections`); answered by [`Event::Connections`].
     CountConnections,
     /// Read a lab's state; answered by [`Event::LabState`].
     LoadLab(String),

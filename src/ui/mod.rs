@@ -2,7 +2,7 @@
 //!
 //! [`run`] is the loop: it sleeps until something happens, takes everything that has happened, lets [`app::App`] turn it
 //! into orders, has `World` perform them, and draws once. No tick: idle costs nothing. Threads: this one, `input`,
-//! `signals`, `record` (the database) and, from the first job on, `model`.
+//! `signals`, `record` (the database) and, from the first job on, `model`, which keeps the model's process.
 
 pub mod app;
 pub mod connections;
@@ -33,6 +33,7 @@ use self::screen::{ModelState, Route, Shared};
 use self::terminal::{Signals, Tui};
 use self::world::World;
 use crate::content::Library;
+use crate::engine::Launch;
 use crate::progress::Summary;
 use crate::theme::{Palette, Theme};
 
@@ -50,8 +51,8 @@ pub struct Setup {
     pub data_dir: Result<PathBuf, String>,
     /// Whether the record is only read.
     pub read_only: bool,
-    /// The model file, or the sentence that says why there is none and what to do.
-    pub model: Result<PathBuf, String>,
+    /// How the model's process is started, or the sentence that says why there is no model and what to do.
+    pub model: Result<Launch, String>,
     /// Where to start instead of at home.
     pub start: Option<Route>,
     /// Whether the mouse is used (`OSAI_MOUSE=off` leaves it to the terminal).
@@ -81,8 +82,8 @@ pub fn run(setup: Setup) -> io::Result<u8> {
     let mut tui = Tui::enter(setup.mouse)?;
     let now = (setup.clock)();
     let model = match &setup.model {
-        Ok(path) => {
-            ModelState::Found(path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()))
+        Ok(Launch { model, .. }) => {
+            ModelState::Found(model.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()))
         }
         Err(why) => ModelState::Missing(why.clone()),
     };

@@ -2,8 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -14,18 +13,21 @@ use jiff::civil::Date;
 use super::connections;
 use super::event::{Effect, Event, NewAttempt};
 use super::record::{Order, Record};
-use crate::engine::{EngineError, Job, Model, Run, RunId, Update, Worker};
+use crate::engine::{EngineError, Job, Launch, ModelProcess, Run, RunId, Update};
 use crate::progress::{Attempt, GoalReached};
 use crate::text::SafeText;
 
 /// So many names are tried for a file that must not overwrite another.
 const MAX_NAMES: u32 = 999;
+/// How long leaving waits for the model's process, which is killed.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The outside. Holds the only clock.
 pub struct World {
     record: Record,
-    model: Result<PathBuf, String>,
-    worker: Option<Worker>,
+    launch: Result<Launch, String>,
+    /// From the first job on.
+    model: Option<ModelProcess>,
     /// The run under way. Dropping it cancels it.
     run: Option<Run>,
     clock: Arc<dyn Fn() -> ZonedDateTime + Send + Sync>,
@@ -38,11 +40,11 @@ impl World {
     /// A world with an open record and no model yet.
     pub fn new(
         record: Record,
-        model: Result<PathBuf, String>,
+        launch: Result<Launch, String>,
         clock: Arc<dyn Fn() -> ZonedDateTime + Send + Sync>,
         events: Sender<Event>,
     ) -> Self {
-        Self { record, model, worker: None, run: None, clock, events, shown: Instant::now() }
+        Self { record, launch, model: None, run: None, clock, events, shown: Instant::now() }
     }
 
     /// The news that another day has begun, if one has.
@@ -55,9 +57,12 @@ impl World {
         Some(Event::Today(today))
     }
 
-    /// Waits for the disk, at most for `limit`.
+    /// Ends the model's process, and waits for the disk, at most for `limit`.
     pub fn finish(self, limit: Duration) {
         drop(self.run);
+        if let Some(model) = self.model {
+            model.finish(PATIENCE.min(limit));
+        }
         self.record.finish(limit);
     }
 
@@ -74,7 +79,11 @@ impl World {
                 self.shown = Instant::now();
                 return None;
             }
-            Effect::CountConnections => return Some(Event::Connections(connections::count())),
+            Effect::CountConnections => {
+                return Some(Event::Connections(connections::count(
+                    self.model.as_ref().and_then(ModelProcess::process_id),
+                )));
+            }
             Effect::SaveFile { name, text } => return Some(Event::Notice(save_file(&name, &text))),
             // Needs the terminal: done in the loop.
             Effect::Suspend => return None,
@@ -93,19 +102,26 @@ impl World {
         None
     }
 
+    /// Starts a job; the model's process comes with the first one, so the app never waits for it.
     fn start(&mut self, id: RunId, job: Job) -> Option<Event> {
         // The earlier run is cancelled before the next one is queued.
         self.run = None;
-        if self.worker.is_none() {
-            match spawn(self.model.clone(), self.events.clone()) {
-                Ok(worker) => self.worker = Some(worker),
-                Err(error) => {
-                    let what = format!("no thread for the model: {error}");
-                    return Some(Event::Engine(id, Update::Failed(EngineError::Internal { what })));
+        let failed = |error| Some(Event::Engine(id, Update::Failed(error)));
+        let model = match (&mut self.model, &self.launch) {
+            (Some(model), _) => model,
+            (None, Err(hint)) => return failed(EngineError::NoModel { hint: hint.clone() }),
+            (none, Ok(launch)) => {
+                let events = self.events.clone();
+                let report = move |run, update| drop(events.send(Event::Engine(run, update)));
+                match ModelProcess::new(launch.clone(), report) {
+                    Ok(model) => none.insert(model),
+                    Err(error) => {
+                        return failed(EngineError::Internal { what: format!("no thread for the model: {error}") });
+                    }
                 }
             }
-        }
-        self.run = self.worker.as_ref().map(|worker| worker.start(id, job));
+        };
+        self.run = Some(model.start(id, job));
         None
     }
 
@@ -126,28 +142,6 @@ impl World {
         };
         (attempt, now.date())
     }
-}
-
-/// The model's thread: it opens the file at the first job, so the app never waits for it. A file that cannot be opened
-/// answers every job with the reason; everything but the live labs goes on.
-fn spawn(path: Result<PathBuf, String>, events: Sender<Event>) -> io::Result<Worker> {
-    let mut model: Option<Model> = None;
-    let execute = move |job: Job, each: &mut dyn FnMut(Update) -> ControlFlow<()>| {
-        let model = match &mut model {
-            Some(model) => model,
-            none => {
-                let path = path.as_ref().map_err(|hint| EngineError::NoModel { hint: hint.clone() })?;
-                let opened = none.insert(Model::open(path)?);
-                if job != Job::Open {
-                    // Cancelled or not, that the model is open is news.
-                    let _ = each(Update::Ready(opened.info().clone()));
-                }
-                opened
-            }
-        };
-        model.run(job, each)
-    };
-    Worker::spawn(execute, move |run, update| drop(events.send(Event::Engine(run, update))))
 }
 
 /// Writes a text under a name that does not exist yet; the sentence for the status row.

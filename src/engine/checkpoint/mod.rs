@@ -1,5 +1,6 @@
 //! A model's tensors, wherever they lie: one GGUF file, or a Hugging Face folder.
 
+mod folder;
 mod names;
 
 use std::cell::RefCell;
@@ -7,10 +8,15 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
+use memmap2::Mmap;
+
+pub use folder::Folder;
 pub use names::{Part, Slot};
 
 use super::EngineError;
+use super::config::Config;
 use super::gguf::{GgmlType, Gguf, TensorInfo};
+use super::kernels;
 use super::weights::dequantize;
 
 /// A tensor in its file, not yet read.
@@ -26,6 +32,8 @@ pub struct TensorView<'a> {
     pub ggml_type: GgmlType,
     /// The numbers.
     pub bytes: &'a [u8],
+    /// The mapped file that they are part of.
+    pub map: &'a Mmap,
 }
 
 impl<'a> TensorView<'a> {
@@ -71,55 +79,117 @@ impl<'a> TensorView<'a> {
         dequantize(self)
     }
 
+    /// Lets some of the bytes go: they stay readable, but take memory no more until they are read again.
+    pub fn let_go(&self, bytes: &[u8]) {
+        kernels::let_go(self.map, bytes);
+    }
+
     /// An error about this tensor.
     pub fn bad(&self, why: impl std::fmt::Display) -> EngineError {
         EngineError::BadFile { path: self.path.into(), why: format!("the tensor `{}` {why}", self.name) }
     }
 }
 
-/// The tensors of a model.
+/// The tensors of a model, asked for by their place in a decoder.
 #[derive(Debug)]
 pub struct Checkpoint<'a> {
-    file: &'a Gguf,
+    source: Source<'a>,
     taken: RefCell<BTreeSet<String>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source<'a> {
+    Gguf(&'a Gguf),
+    /// A folder, and whether its model norms what comes out of attention: the same name means another norm then.
+    Folder(&'a Folder, bool),
 }
 
 impl<'a> Checkpoint<'a> {
     /// The tensors of a GGUF file.
     pub fn gguf(file: &'a Gguf) -> Self {
-        Self { file, taken: RefCell::default() }
+        Self { source: Source::Gguf(file), taken: RefCell::default() }
     }
 
-    /// A tensor, if it is there.
+    /// The tensors of a Hugging Face folder.
+    pub fn folder(folder: &'a Folder, config: &Config) -> Self {
+        Self { source: Source::Folder(folder, config.post_norm), taken: RefCell::default() }
+    }
+
+    /// A tensor, if it is there in a type that can be read.
     pub fn find(&self, slot: Slot) -> Option<TensorView<'a>> {
-        let info = self.file.tensor(&slot.gguf())?;
-        self.taken.borrow_mut().insert(info.name.clone());
-        Some(view(self.file, info))
+        let view = match self.source {
+            Source::Gguf(file) => view(file, file.tensor(&slot.gguf())?),
+            Source::Folder(folder, post_norm) => {
+                let names = slot.hf(post_norm);
+                // The output layer stands outside of what the prefix names.
+                let info = names.iter().find_map(|name| {
+                    let weights = &folder.weights;
+                    weights.tensor(&format!("{}{name}", folder.prefix)).or_else(|| weights.tensor(name))
+                })?;
+                TensorView {
+                    path: &folder.weights.path,
+                    name: info.name.clone(),
+                    shape: info.shape.clone(),
+                    ggml_type: info.ggml_type,
+                    bytes: folder.weights.bytes(info),
+                    map: folder.weights.map(info),
+                }
+            }
+        };
+        self.taken.borrow_mut().insert(view.name.clone());
+        Some(view)
     }
 
     /// A tensor that must be there with this shape.
     ///
     /// # Errors
-    /// [`EngineError::BadFile`] when it is missing or has another shape.
+    /// [`EngineError::BadFile`] when it is missing or has another shape, [`EngineError::Unsupported`] for a type that
+    /// cannot be read.
     pub fn get(&self, slot: Slot, shape: &[usize]) -> Result<TensorView<'a>, EngineError> {
-        let missing = || self.file.bad(format!("the tensor `{}` is missing", slot.gguf()));
-        self.find(slot).ok_or_else(missing)?.expect(shape)
+        match self.find(slot) {
+            Some(view) => view.expect(shape),
+            None => Err(self.missing(slot)),
+        }
     }
 
-    /// Fails when the file has weights in its layers that nobody asked for: then it is not the model that it says, and
-    /// would run wrongly without a word.
+    fn missing(&self, slot: Slot) -> EngineError {
+        match self.source {
+            Source::Gguf(file) => file.bad(format!("the tensor `{}` is missing", slot.gguf())),
+            Source::Folder(folder, post_norm) => {
+                let names = slot.hf(post_norm);
+                let name = format!("{}{}", folder.prefix, names.first().map_or("", String::as_str));
+                match folder.weights.require(&name) {
+                    Err(error) => error,
+                    Ok(_) => folder.weights.bad(format!("the tensor `{name}` is missing")),
+                }
+            }
+        }
+    }
+
+    /// Fails when there are weights in the model's layers that nobody asked for: then it is not the model that it says
+    /// it is, and would run wrongly without a word.
     ///
     /// # Errors
     /// [`EngineError::Unsupported`] with the first such tensor.
     pub fn all_used(&self, architecture: &str) -> Result<(), EngineError> {
         let taken = self.taken.borrow();
-        // Frequencies are read with the configuration; a rotation table is what we compute ourselves.
-        let known = |name: &str| name.contains("rope_f") || name.contains("rot_embd");
-        let unused = self.file.tensors().find(|t| !taken.contains(&t.name) && !known(&t.name));
-        match unused {
+        // Frequencies are read with the configuration or computed anew.
+        let known = |name: &str| ["rope_f", "rot_embd", "rotary_emb"].iter().any(|part| name.contains(part));
+        let unused = |name: &&str| !taken.contains(*name) && !known(name);
+        let found = match self.source {
+            Source::Gguf(file) => file.tensors().map(|t| t.name.as_str()).find(unused).map(str::to_owned),
+            // Other parts of the folder (an image encoder) lie outside the language model's layers.
+            Source::Folder(folder, _) => {
+                let layers = format!("{}layers.", folder.prefix);
+                let all = folder.weights.tensors().map(|t| t.name.as_str());
+                let all = all.chain(folder.weights.others().map(|(name, _)| name));
+                all.filter(|name| name.starts_with(&layers)).find(unused).map(str::to_owned)
+            }
+        };
+        match found {
             None => Ok(()),
-            Some(tensor) => Err(EngineError::Unsupported {
-                what: format!("the tensor `{}` in a model of the architecture `{architecture}`", tensor.name),
+            Some(name) => Err(EngineError::Unsupported {
+                what: format!("the tensor `{name}` in a model of the architecture `{architecture}`"),
                 supported: "the tensors that this architecture is known to have".into(),
             }),
         }
@@ -134,5 +204,6 @@ pub fn view<'a>(file: &'a Gguf, info: &TensorInfo) -> TensorView<'a> {
         shape: info.shape.clone(),
         ggml_type: info.ggml_type,
         bytes: file.bytes(info),
+        map: file.map(),
     }
 }

@@ -116,6 +116,7 @@ impl<'a> Layer<'a> {
                 scale: config.attention_scale,
                 softcap: config.attn_logit_softcapping,
                 window: config.windows[self.layer],
+                causal: true,
             },
         })
     }

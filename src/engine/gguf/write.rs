@@ -211,7 +211,7 @@ impl Writer {
             tensor.name.put(&mut out);
             (tensor.shape.len() as u32).put(&mut out);
             tensor.shape.iter().rev().for_each(|d| (*d as u64).put(&mut out));
-            tensor.ggml_type.row().1.put(&mut out);
+            tensor.ggml_type.number().put(&mut out);
             offset.put(&mut out);
             offset += tensor.size.next_multiple_of(alignment) as u64;
         }

@@ -190,6 +190,12 @@ impl Safetensors {
         &self.shards[shard].map[info.bytes.clone()]
     }
 
+    /// The mapped file that holds a tensor.
+    pub fn map(&self, info: &TensorInfo) -> &Mmap {
+        let shard = self.tensors.get(&info.name).map_or(0, |(shard, _)| *shard);
+        &self.shards[shard].map
+    }
+
     /// An error about this file or set.
     pub fn bad(&self, why: impl Into<String>) -> EngineError {
         EngineError::BadFile { path: self.path.clone(), why: why.into() }

@@ -75,17 +75,6 @@ fn erf_body(x: f32) -> f32 {
 }
 
 versions! {
-    /// Hyperbolic tangent of each number, in place.
-    pub fn tanh = tanh_all(x: &mut [f32])
-}
-#[inline(always)]
-fn tanh_all(x: &mut [f32]) {
-    for x in x {
-        *x = tanh_body(*x);
-    }
-}
-
-versions! {
     /// `cap · tanh(x / cap)` in place: Gemma 2 bends its logits with it.
     pub fn softcap = softcap_body(x: &mut [f32], cap: f32)
 }
@@ -128,28 +117,6 @@ versions! {
 fn gelu_tanh_mul_body(gate: &mut [f32], up: &[f32]) {
     for (g, u) in gate.iter_mut().zip(up) {
         *g = gelu_tanh_body(*g) * *u;
-    }
-}
-
-versions! {
-    /// GELU (tanh) of each number, in place.
-    pub fn gelu_tanh = gelu_tanh_all(x: &mut [f32])
-}
-#[inline(always)]
-fn gelu_tanh_all(x: &mut [f32]) {
-    for x in x {
-        *x = gelu_tanh_body(*x);
-    }
-}
-
-versions! {
-    /// `gate = gelu_erf(gate) · up`.
-    pub fn gelu_erf_mul = gelu_erf_mul_body(gate: &mut [f32], up: &[f32])
-}
-#[inline(always)]
-fn gelu_erf_mul_body(gate: &mut [f32], up: &[f32]) {
-    for (g, u) in gate.iter_mut().zip(up) {
-        *g = gelu_erf_body(*g) * *u;
     }
 }
 

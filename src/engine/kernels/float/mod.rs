@@ -5,14 +5,12 @@ mod activation;
 mod norm;
 mod rope;
 
-use half::f16;
-
-pub use activation::{exp, gelu_erf, gelu_erf_mul, gelu_tanh, gelu_tanh_mul, silu_mul, softcap, tanh};
+pub use activation::{exp, gelu_erf, gelu_tanh_mul, silu_mul, softcap};
 pub(super) use activation::{exp_body, tanh_body};
 pub use norm::{layer_norm, rms_norm, rms_norm_in_place};
 pub use rope::{rope, rope_halves};
 
-use super::{BLOCK, Isa};
+use super::Isa;
 
 /// Compiles a function for each instruction set and picks one at run time.
 macro_rules! versions {
@@ -82,48 +80,6 @@ versions! {
     pub fn dot_product = dot(a: &[f32], b: &[f32]) -> f32
 }
 
-versions! {
-    /// Products of dense rows (`rows × x.len()`, in `w`) with a vector.
-    pub fn dot_rows = dot_rows_body(w: &[f32], x: &[f32], out: &mut [f32])
-}
-#[inline(always)]
-fn dot_rows_body(w: &[f32], x: &[f32], out: &mut [f32]) {
-    for (row, out) in w.chunks_exact(x.len()).zip(out) {
-        *out = dot(row, x);
-    }
-}
-
-versions! {
-    /// Rounds blocks of 32 to 8 bits; see [`super::Activations`].
-    pub(super) fn quantize = quantize_body(
-        x: &[f32], codes: &mut [i8], scale: &mut [f32], sum: &mut [i32], total: &mut [f32],
-    )
-}
-#[inline(always)]
-fn quantize_body(x: &[f32], codes: &mut [i8], scale: &mut [f32], sum: &mut [i32], total: &mut [f32]) {
-    let blocks = x.as_chunks::<BLOCK>().0.iter().zip(codes.as_chunks_mut::<BLOCK>().0);
-    let rounded = |x: f32| f16::from_f32(x).to_f32();
-    for (((x, codes), (scale, sum)), total) in blocks.zip(scale.iter_mut().zip(sum.iter_mut())).zip(total) {
-        let mut largest = [0.0_f32; 16];
-        for i in 0..16 {
-            largest[i] = x[i].abs().max(x[i + 16].abs());
-        }
-        let largest = largest.iter().fold(0.0_f32, |m, v| m.max(*v));
-        let step = largest / 127.0;
-        *scale = rounded(step);
-        // A zero block has only zero codes; dividing by its scale would give NaN.
-        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        let mut added = 0;
-        for i in 0..BLOCK {
-            let code = (x[i] * inverse).round_ties_even() as i32;
-            codes[i] = code as i8;
-            added += code;
-        }
-        *sum = added;
-        *total = rounded(step * added as f32);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,10 +96,7 @@ mod tests {
             seen.extend(bits(&out));
             silu_mul(isa, &mut out, &y);
             gelu_tanh_mul(isa, &mut out, &y);
-            gelu_erf_mul(isa, &mut out, &y);
             gelu_erf(isa, &mut out);
-            gelu_tanh(isa, &mut out);
-            tanh(isa, &mut out);
             softcap(isa, &mut out, 0.3);
             seen.extend(bits(&out));
             layer_norm(isa, &x, &y[..96], &y[96..192], 1e-5, &mut out);
@@ -154,9 +107,6 @@ mod tests {
             add(isa, &mut out, &x);
             exp(isa, &mut out);
             seen.extend(bits(&out));
-            let mut products = vec![0.0; 7];
-            dot_rows(isa, &x[..7 * 67], &y[..67], &mut products);
-            seen.extend(bits(&products));
             seen
         };
         for isa in Isa::available() {

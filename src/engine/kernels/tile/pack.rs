@@ -1,0 +1,166 @@
+//! How codes of a few bits lie in a tile: packing a row's 32 codes, unpacking the registers of a block.
+
+use super::BLOCK;
+use crate::engine::kernels::vector::Vector;
+
+/// Bytes of a block's codes (16 rows × 32 columns) in 8, 4, 2 and 1 bits.
+pub(super) const BYTES_8: usize = 512;
+pub(super) const BYTES_4: usize = 256;
+pub(super) const BYTES_2: usize = 128;
+pub(super) const BYTES_1: usize = 64;
+
+/// Eight bits as they are.
+pub(super) fn pack_8(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
+    for (g, codes) in codes.as_chunks::<4>().0.iter().enumerate() {
+        tile[64 * g + 4 * row..][..4].copy_from_slice(codes);
+    }
+}
+
+/// The low four bits: group `j` in the low half of a byte, group `4 + j` in the high half.
+pub(super) fn pack_4(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
+    let bytes: [u8; 16] = std::array::from_fn(|i| (codes[i] & 15) | (codes[16 + i] << 4));
+    for (j, bytes) in bytes.as_chunks::<4>().0.iter().enumerate() {
+        tile[64 * j + 4 * row..][..4].copy_from_slice(bytes);
+    }
+}
+
+/// Two bits from bit `SHIFT` on: groups `4 h ..` in register `h`, two bits each.
+pub(super) fn pack_2<const SHIFT: u32>(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
+    for h in 0..2 {
+        let bytes: [u8; 4] = std::array::from_fn(|c| {
+            (0..4).fold(0, |byte, k| byte | ((codes[16 * h + 4 * k + c] >> SHIFT) & 3) << (2 * k))
+        });
+        tile[64 * h + 4 * row..][..4].copy_from_slice(&bytes);
+    }
+}
+
+/// Bit `SHIFT`: group `g` in bit `g`.
+pub(super) fn pack_1<const SHIFT: u32>(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
+    let bytes: [u8; 4] =
+        std::array::from_fn(|c| (0..8).fold(0, |byte, g| byte | ((codes[4 * g + c] >> SHIFT) & 1) << g));
+    tile[4 * row..][..4].copy_from_slice(&bytes);
+}
+
+/// Unpacks [`pack_8`].
+///
+/// # Safety
+/// `codes` is valid for the block's bytes, here and below; see also [`Vector`].
+#[inline(always)]
+pub(super) unsafe fn unpack_8<V: Vector>(codes: *const u8, part: usize) -> [V::Bytes; 8] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let at = |g: usize| V::bytes(codes.add(64 * g + 4 * V::ROWS * part));
+        [at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)]
+    }
+}
+
+/// Unpacks [`pack_4`].
+///
+/// # Safety
+/// As [`unpack_8`].
+#[inline(always)]
+pub(super) unsafe fn unpack_4<V: Vector>(codes: *const u8, part: usize) -> [V::Bytes; 8] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let at = |j: usize| V::bytes(codes.add(64 * j + 4 * V::ROWS * part));
+        let [a, b, c, d] = [at(0), at(1), at(2), at(3)];
+        [
+            V::bits_right::<0>(a, 15),
+            V::bits_right::<0>(b, 15),
+            V::bits_right::<0>(c, 15),
+            V::bits_right::<0>(d, 15),
+            V::bits_right::<4>(a, 15),
+            V::bits_right::<4>(b, 15),
+            V::bits_right::<4>(c, 15),
+            V::bits_right::<4>(d, 15),
+        ]
+    }
+}
+
+/// Unpacks [`pack_2`] to bits `0..2`.
+///
+/// # Safety
+/// As [`unpack_8`].
+#[inline(always)]
+pub(super) unsafe fn unpack_2<V: Vector>(codes: *const u8, part: usize) -> [V::Bytes; 8] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [a, b] = [0, 64].map(|at| V::bytes(codes.add(at + 4 * V::ROWS * part)));
+        [
+            V::bits_right::<0>(a, 3),
+            V::bits_right::<2>(a, 3),
+            V::bits_right::<4>(a, 3),
+            V::bits_right::<6>(a, 3),
+            V::bits_right::<0>(b, 3),
+            V::bits_right::<2>(b, 3),
+            V::bits_right::<4>(b, 3),
+            V::bits_right::<6>(b, 3),
+        ]
+    }
+}
+
+/// Adds [`pack_2`]'s bits as bits 4 and 5.
+///
+/// # Safety
+/// As [`unpack_8`].
+#[inline(always)]
+pub(super) unsafe fn or_2_at_4<V: Vector>(low: [V::Bytes; 8], codes: *const u8, part: usize) -> [V::Bytes; 8] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [a, b] = [0, 64].map(|at| V::bytes(codes.add(at + 4 * V::ROWS * part)));
+        [
+            V::or(low[0], V::bits_left::<4>(a, 48)),
+            V::or(low[1], V::bits_left::<2>(a, 48)),
+            V::or(low[2], V::bits_right::<0>(a, 48)),
+            V::or(low[3], V::bits_right::<2>(a, 48)),
+            V::or(low[4], V::bits_left::<4>(b, 48)),
+            V::or(low[5], V::bits_left::<2>(b, 48)),
+            V::or(low[6], V::bits_right::<0>(b, 48)),
+            V::or(low[7], V::bits_right::<2>(b, 48)),
+        ]
+    }
+}
+
+/// Adds [`pack_1`]'s bit as bit 4.
+///
+/// # Safety
+/// As [`unpack_8`].
+#[inline(always)]
+pub(super) unsafe fn or_1_at_4<V: Vector>(low: [V::Bytes; 8], codes: *const u8, part: usize) -> [V::Bytes; 8] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let a = V::bytes(codes.add(4 * V::ROWS * part));
+        [
+            V::or(low[0], V::bits_left::<4>(a, 16)),
+            V::or(low[1], V::bits_left::<3>(a, 16)),
+            V::or(low[2], V::bits_left::<2>(a, 16)),
+            V::or(low[3], V::bits_left::<1>(a, 16)),
+            V::or(low[4], V::bits_right::<0>(a, 16)),
+            V::or(low[5], V::bits_right::<1>(a, 16)),
+            V::or(low[6], V::bits_right::<2>(a, 16)),
+            V::or(low[7], V::bits_right::<3>(a, 16)),
+        ]
+    }
+}
+
+/// Adds [`pack_1`]'s bit as bit 2.
+///
+/// # Safety
+/// As [`unpack_8`].
+#[inline(always)]
+pub(super) unsafe fn or_1_at_2<V: Vector>(low: [V::Bytes; 8], codes: *const u8, part: usize) -> [V::Bytes; 8] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let a = V::bytes(codes.add(4 * V::ROWS * part));
+        [
+            V::or(low[0], V::bits_left::<2>(a, 4)),
+            V::or(low[1], V::bits_left::<1>(a, 4)),
+            V::or(low[2], V::bits_right::<0>(a, 4)),
+            V::or(low[3], V::bits_right::<1>(a, 4)),
+            V::or(low[4], V::bits_right::<2>(a, 4)),
+            V::or(low[5], V::bits_right::<3>(a, 4)),
+            V::or(low[6], V::bits_right::<4>(a, 4)),
+            V::or(low[7], V::bits_right::<5>(a, 4)),
+        ]
+    }
+}
