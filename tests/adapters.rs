@@ -199,10 +199,8 @@ fn the_bundled_model_can_be_adapted_and_looked_into() {
     let last = lens.layers[30].last().expect("tokens");
     assert_eq!(last.likeliest.id, before.top[0].0.id);
     assert_eq!(last.likeliest.text(), Some(" Paris"));
-    let heads = |layer| Interventions {
-        ablated_heads: (0..9).map(|head| (layer, head)).collect(),
-        ..Interventions::default()
-    };
+    let heads =
+        |layer| Interventions { ablated_heads: (0..9).map(|head| (layer, head)).collect(), ..Interventions::default() };
     let with = |interventions, job| Job::With { interventions, job: Box::new(job) };
     let Update::Next(cut) = ask(&mut model, with(heads(0), Job::Next { prompt: text() })) else { panic!("no answer") };
     assert_ne!(cut.logits, before.logits);
