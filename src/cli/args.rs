@@ -9,6 +9,10 @@ use jiff::ZonedDateTime;
 use jiff::civil::{Date, time};
 use jiff::tz::TimeZone;
 
+use super::lora::{ApplyArgs, ConvertArgs};
+use super::merge::MergeArgs;
+use super::score::ScoreArgs;
+use super::trace::TraceArgs;
 use crate::engine::SamplingParams;
 use crate::engine::quantize::Recipe;
 
@@ -71,6 +75,9 @@ pub struct GlobalArgs {
     /// A model by name, or a GGUF file
     #[arg(long, global = true, value_name = "MODEL")]
     pub model: Option<OsString>,
+    /// Use a LoRA adapter, a PEFT folder or GGUF file, perhaps with its strength; may be given again
+    #[arg(long, global = true, value_name = "FILE[:STRENGTH]")]
+    pub lora: Vec<OsString>,
     /// Threads for the model; as many as there are cores if not given
     #[arg(long, global = true, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
@@ -118,6 +125,10 @@ pub enum Command {
     Next(NextArgs),
     /// Let the model continue a text
     Generate(GenerateArgs),
+    /// Show how well the model foresees a text, token by token
+    Score(ScoreArgs),
+    /// Look inside the model while it reads a text
+    Trace(TraceArgs),
     /// Ask the model, or talk with it
     Chat(ChatArgs),
     /// Add, list and show models
@@ -373,6 +384,12 @@ pub enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Merge models of the same shape into a new one
+    Merge(MergeArgs),
+    /// Merge LoRA adapters into a model's weights, as a new model
+    ApplyLora(ApplyArgs),
+    /// Write a LoRA adapter as GGUF or as PEFT's folder; --model names the model that it is for
+    ConvertLora(ConvertArgs),
     /// Remove a model from your own store
     Rm {
         /// Name (or name@version)
