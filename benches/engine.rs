@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use osai::engine::{Isa, Job, Model, Options, Prompt, SamplingParams};
+use osai::engine::{GenerationOptions, Isa, Job, Model, Options, Prompt, SamplingParams};
 
 const ROUNDS: usize = 5;
 
@@ -42,6 +42,7 @@ fn main() {
                     sampling: SamplingParams::greedy(),
                     max_new_tokens: 48,
                     top_candidates: 0,
+                    options: GenerationOptions::default(),
                 };
                 let stats = model.run(job, &mut |_| ControlFlow::Continue(())).expect("runs");
                 first.push(stats.time_to_first_token_ms);

@@ -7,7 +7,9 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use osai::engine::{Isa, Job, Model, Options, Prompt, RunStats, SamplingParams, Stop, TokenId, Update};
+use osai::engine::{
+    GenerationOptions, Isa, Job, Model, Options, Prompt, RunStats, SamplingParams, Stop, TokenId, Update,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -52,7 +54,13 @@ fn run(model: &mut Model, job: Job) -> (Vec<Update>, RunStats) {
 }
 
 fn generate(prompt: &str, sampling: SamplingParams, max_new_tokens: usize) -> Job {
-    Job::Generate { prompt: Prompt::Text(prompt.into()), sampling, max_new_tokens, top_candidates: 2 }
+    Job::Generate {
+        prompt: Prompt::Text(prompt.into()),
+        sampling,
+        max_new_tokens,
+        top_candidates: 2,
+        options: GenerationOptions::default(),
+    }
 }
 
 fn chosen(updates: &[Update]) -> Vec<TokenId> {
@@ -151,7 +159,7 @@ fn a_seed_gives_the_same_tokens_every_time() {
 
 #[test]
 fn a_chat_ends_by_itself_and_goes_on_from_its_cache() {
-    use osai::engine::{ChatMessage, Role};
+    use osai::engine::{ChatMessage, GenerationOptions, Role};
     let Some(mut model) = common::model() else { return };
     let say = |role, content: &str| ChatMessage { role, content: content.into() };
     let mut turns = vec![say(Role::User, "Say hello.")];
@@ -160,6 +168,7 @@ fn a_chat_ends_by_itself_and_goes_on_from_its_cache() {
         sampling: SamplingParams::greedy(),
         max_new_tokens: 200,
         top_candidates: 0,
+        options: GenerationOptions::default(),
     };
     let (updates, stats) = run(&mut model, job(&turns));
     assert_eq!(stats.stop, Stop::Stop);

@@ -29,6 +29,7 @@ mod progress;
 mod quantize;
 mod quiz;
 mod render;
+mod report;
 mod score;
 mod search;
 mod session;

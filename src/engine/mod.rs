@@ -18,6 +18,7 @@ pub mod file;
 mod folder_tests;
 mod generate;
 pub mod gguf;
+pub mod grammar;
 mod inside;
 pub mod inspect;
 mod job;
@@ -47,8 +48,8 @@ pub use encoder::{Encoder, EncoderConfig};
 pub use error::EngineError;
 pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, Traced, kl_divergence, log_sum_exp};
 pub use job::{
-    Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
-    TokenId, Update,
+    BiasToken, Candidate, ChatMessage, ContextShift, Energy, GenerationOptions, GrammarSource, Job, Logprobs, Mask,
+    Memory, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken, TokenId, Update,
 };
 pub use kernels::Isa;
 pub use model::{Each, Model, Options};

@@ -1,15 +1,13 @@
 //! An open model and the jobs it does.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use jiff::civil::DateTime;
 
-use super::cache::KvCache;
 use super::decoder::Decoder;
 #[cfg(test)]
 use super::decoder::Logits;
-use super::generate::Request;
+use super::generate::{Memo, Meter, Request};
 use super::kernels::Isa;
 use super::probe::Interventions;
 #[cfg(test)]
@@ -47,8 +45,8 @@ pub struct Model {
     pub(super) decoder: Decoder,
     pub(super) compute: Compute,
     pub(super) now: Option<DateTime>,
-    /// The last prompt's cache with its tokens: a chat's next turn reads only what is new.
-    pub(super) kept: Option<(Vec<TokenId>, KvCache)>,
+    /// What makes the next run quicker.
+    pub(super) memo: Memo,
     /// What is changed while it runs.
     pub(super) interventions: Interventions,
 }
@@ -67,8 +65,9 @@ impl Model {
     /// # Errors
     /// [`EngineError::ContextOverflow`], [`EngineError::BadSetting`], [`EngineError::Template`].
     pub fn run(&mut self, job: Job, each: Each<'_>) -> Result<RunStats, EngineError> {
-        let started = Instant::now();
-        let mut stats = RunStats::nothing(Stop::Stop);
+        let meter = Meter::start();
+        let mut stats = RunStats::default();
+        let mut watts = None;
         let told = |flow: ControlFlow<()>| if flow.is_break() { Stop::Cancelled } else { Stop::Stop };
         match job {
             Job::Open => stats.stop = told(each(Update::Ready(self.info.clone()))),
@@ -81,14 +80,11 @@ impl Model {
                 let (_, tokens) = self.read(&prompt)?;
                 stats.prompt_tokens = tokens.len();
                 let mut logits = Vec::new();
-                match self.prefill(&tokens, &mut logits, each) {
-                    ControlFlow::Break(()) => stats.stop = Stop::Cancelled,
-                    ControlFlow::Continue(cache) => {
-                        self.kept = Some((tokens.clone(), cache));
-                        let next = self.next_tokens(&tokens, logits);
-                        stats.time_to_first_token_ms = started.elapsed().as_secs_f64() * 1e3;
-                        stats.stop = told(each(Update::Next(next)));
-                    }
+                stats.stop = Stop::Cancelled;
+                if self.prefill(&tokens, &mut logits, &mut stats, each).is_continue() {
+                    let next = self.next_tokens(&tokens, logits);
+                    stats.time_to_first_token_ms = meter.elapsed_ms();
+                    stats.stop = told(each(Update::Next(next)));
                 }
             }
             job @ (Job::Trace { .. }
@@ -101,16 +97,28 @@ impl Model {
                 self.adapt(&adapters)?;
                 stats.stop = told(each(Update::Adapted(self.adapters().to_vec())));
             }
-            Job::Generate { prompt, sampling, max_new_tokens, top_candidates } => {
-                let request = Request { prompt, sampling, max_new_tokens, top_candidates, started };
-                self.generate(request, &mut stats, each)?;
+            Job::Generate { prompt, sampling, max_new_tokens, top_candidates, options } => {
+                watts = options.watts_per_core;
+                let request = Request { prompt, sampling, max_new_tokens, top_candidates, options };
+                self.generate(request, &meter, &mut stats, each)?;
             }
         }
+        meter.finish(&mut stats, self.memory(), watts);
         Ok(stats)
     }
 
     /// The prompt as text and tokens; at least one token, and fewer than the context holds.
     pub(super) fn read(&self, prompt: &Prompt) -> Result<(String, Vec<TokenId>), EngineError> {
+        let (text, tokens) = self.read_any(prompt)?;
+        let limit = self.decoder.config.max_position_embeddings;
+        if tokens.len() >= limit {
+            return Err(EngineError::ContextOverflow { prompt: tokens.len(), limit });
+        }
+        Ok((text, tokens))
+    }
+
+    /// As [`Model::read`], of any length.
+    pub(super) fn read_any(&self, prompt: &Prompt) -> Result<(String, Vec<TokenId>), EngineError> {
         let mut tokens: Vec<TokenId> = self.tokenizer.beginning().into_iter().collect();
         let text = match prompt {
             Prompt::Text(text) => {
@@ -121,10 +129,6 @@ impl Model {
         };
         if tokens.is_empty() {
             return Err(EngineError::BadSetting { what: "the prompt is empty; write a word or more".into() });
-        }
-        let limit = self.decoder.config.max_position_embeddings;
-        if tokens.len() >= limit {
-            return Err(EngineError::ContextOverflow { prompt: tokens.len(), limit });
         }
         Ok((text, tokens))
     }

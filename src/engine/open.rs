@@ -6,6 +6,7 @@ use std::path::Path;
 use super::checkpoint::{Checkpoint, Folder};
 use super::config::Config;
 use super::decoder::Decoder;
+use super::generate::Memo;
 use super::gguf::{GgmlType, Gguf, TensorInfo};
 use super::model::{Model, Options};
 use super::probe::Interventions;
@@ -77,7 +78,7 @@ impl Model {
             decoder,
             compute: options.compute(),
             now: options.now,
-            kept: None,
+            memo: Memo::default(),
             interventions: Interventions::default(),
         })
     }

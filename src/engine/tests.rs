@@ -134,7 +134,13 @@ pub(crate) fn run(model: &mut Model, job: Job) -> (Vec<Update>, Result<RunStats,
 }
 
 fn generate(text: &str, sampling: SamplingParams, max_new_tokens: usize) -> Job {
-    Job::Generate { prompt: Prompt::Text(text.into()), sampling, max_new_tokens, top_candidates: 3 }
+    Job::Generate {
+        prompt: Prompt::Text(text.into()),
+        sampling,
+        max_new_tokens,
+        top_candidates: 3,
+        options: GenerationOptions::default(),
+    }
 }
 
 #[test]
@@ -210,10 +216,15 @@ fn a_long_prompt_is_told_as_it_is_read_and_can_be_stopped() {
     let mut model = tiny(0);
     let text = "y".repeat(150);
     let (updates, _) = run(&mut model, Job::Next { prompt: Prompt::Text(text.clone()) });
-    assert!(matches!(
-        updates[..],
-        [Update::Reading { done: 64, total: 150 }, Update::Reading { done: 128, .. }, Update::Next(_)]
-    ));
+    // How many pieces there are depends on how long they take.
+    let (last, reading) = updates.split_last().expect("updates");
+    let mut before = 0;
+    for update in reading {
+        let Update::Reading { done, total: 150 } = update else { panic!("{update:?}") };
+        assert!((before + 1..150).contains(done), "{done}");
+        before = *done;
+    }
+    assert!(before > 0 && matches!(last, Update::Next(_)));
     let stats = model.run(Job::Next { prompt: Prompt::Text(format!("z{text}")) }, &mut |_| ControlFlow::Break(()));
     assert_eq!(stats.expect("runs").stop, Stop::Cancelled);
 }
@@ -242,6 +253,7 @@ fn typed_control_tokens_stay_text() {
             sampling: SamplingParams::greedy(),
             max_new_tokens: 1,
             top_candidates: 0,
+            options: GenerationOptions::default(),
         },
     );
     let Update::Prompt { text, tokens } = &updates[0] else { panic!("no prompt") };
