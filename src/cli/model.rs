@@ -1,4 +1,4 @@
-//! `osai model`: add, list, show, verify, rm, path; `inspect` has a file of its own.
+//! `osai model`: add, list, show, verify, rm, path; `inspect` and `quantize` have files of their own.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -14,6 +14,7 @@ use super::inspect;
 use super::lora;
 use super::merge;
 use super::out::{Out, safe};
+use super::quantize;
 use super::session;
 use crate::engine::{Model, ModelInfo};
 use crate::models::{self, Added, Step, Verified, megabytes};
@@ -30,6 +31,7 @@ pub fn model(args: &ModelArgs, globals: &Globals, out: &mut Out) -> Result<(), F
         ModelCommand::ApplyLora(args) => lora::apply(args, globals, out),
         ModelCommand::ConvertLora(args) => lora::convert(args, globals, out),
         ModelCommand::Rm { name, yes } => remove(name, *yes, globals, out),
+        ModelCommand::Quantize(args) => quantize::run(args, globals, out),
         ModelCommand::Path { name } => {
             let path = installed(name.as_ref(), globals)?;
             Ok(writeln!(out, "{}", safe(path.to_string_lossy()))?)

@@ -58,7 +58,7 @@ fn candidates(next: &NextTokens, sampling: &SamplingParams, count: usize) -> Vec
         .into_iter()
         .filter_map(|(id, probability, kept)| {
             let (token, logit) = of_id(id)?.clone();
-            Some(Candidate { token, logit, probability, kept })
+            Some(Candidate { token, logit, probability, kept, allowed: true })
         })
         .take(count)
         .collect()
@@ -116,6 +116,7 @@ mod tests {
             logit,
             probability: 0.0,
             kept: false,
+            allowed: true,
         };
         let logits = [200.0, 0.0];
         assert_eq!(logprob(&logits, &candidate(0.0), 1.0), Some(-200.0));

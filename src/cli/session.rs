@@ -70,7 +70,7 @@ pub fn find_named(name: Option<&OsStr>, globals: &Globals) -> Result<PathBuf, St
 
 /// How the model is to run, by the flags and the environment.
 pub fn options(globals: &Globals) -> Options {
-    Options { threads: globals.threads, ..Options::default() }
+    Options { threads: globals.threads, now: Some(globals.now().datetime()), ..Options::default() }
 }
 
 /// Threads for work on files.
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn json_gives_bytes_only_where_the_text_is_not_whole() {
         let json = |bytes: &[u8], probability| {
-            let candidate = Candidate { token: token(bytes), logit: 0.0, probability, kept: true };
+            let candidate = Candidate { token: token(bytes), logit: 0.0, probability, kept: true, allowed: true };
             serde_json::to_string(&TokenJson::new(&candidate, None)).unwrap()
         };
         assert_eq!(json(b"a", 1.0), r#"{"id":7,"text":"a","probability":1.0,"logprob":0.0,"kept":true}"#);

@@ -111,7 +111,7 @@ fn format(ggml_type: GgmlType) -> Option<Format> {
 /// thread held twice.
 fn repack(view: &TensorView, matrix: &mut Matrix) {
     let (format, columns, row) = (matrix.format(), matrix.columns(), matrix.row_bytes());
-    let strip = row * kernels::TILE_ROWS;
+    let (strip, isa) = (row * kernels::TILE_ROWS, Isa::detect());
     let many = (SHARE / strip).max(1);
     let mut strips = matrix.strips();
     let shares: Vec<_> = view
@@ -126,7 +126,7 @@ fn repack(view: &TensorView, matrix: &mut Matrix) {
             let share = shares.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((strips, source)) = share else { return };
             for (to, source) in strips.into_iter().zip(source.chunks(strip)) {
-                kernels::pack(format, columns, to, source);
+                kernels::pack(isa, format, columns, to, source);
             }
             view.let_go(source);
         }
@@ -147,14 +147,16 @@ pub struct Compute {
     pub isa: Isa,
     /// Threads.
     pub threads: Threads,
-    /// Room for the rounded activations of one operation, kept to save allocations.
+    /// Room for the rounded activations of one operation, kept to save allocations: a scale for 32 columns.
     activations: Activations,
+    /// The same with a scale for 256 columns.
+    wide: Activations,
 }
 
 impl Compute {
     /// `threads` threads with an instruction set.
     pub fn new(isa: Isa, threads: usize) -> Self {
-        Self { isa, threads: Threads::new(threads), activations: Activations::default() }
+        Self { isa, threads: Threads::new(threads), activations: Activations::default(), wide: Activations::default() }
     }
 
     /// `outs[i] = weights[i] · x` for matrices that read the same `x`, `tokens` rows of it; each `out` is
@@ -164,10 +166,16 @@ impl Compute {
     /// When a length does not fit; shapes are fixed at load.
     pub fn multiply(&mut self, x: &[f32], tokens: usize, jobs: &mut [(&Linear, &mut [f32])]) {
         let isa = self.isa;
-        if jobs.iter().any(|(w, _)| w.0.format().is_quantised()) {
+        if jobs.iter().any(|(w, _)| w.0.format().is_quantised() && !w.0.format().is_wide()) {
             self.activations.resize(tokens, x.len() / tokens);
             self.threads.split_rows(self.activations.blocks_mut(), 1, |first, blocks| {
                 kernels::quantize(isa, &x[first * kernels::BLOCK..], blocks);
+            });
+        }
+        if jobs.iter().any(|(w, _)| w.0.format().is_wide()) {
+            self.wide.resize(tokens, x.len() / tokens);
+            self.threads.split_rows(self.wide.blocks_mut(), 8, |first, blocks| {
+                kernels::quantize_wide(isa, &x[first * 8 * kernels::BLOCK..], blocks);
             });
         }
         let mut outs = Vec::with_capacity(jobs.len());
@@ -177,13 +185,17 @@ impl Compute {
         }
         // All jobs as one row of strips: threads meet once, and a narrow matrix is shared out as well as a wide one.
         let strips = outs.iter().map(|(w, _)| w.tiles()).sum();
-        let activations = &self.activations;
+        let (activations, wide) = (&self.activations, &self.wide);
         self.threads.split(strips, |range| {
             let mut first = 0;
             for (w, out) in &outs {
                 let here = range.start.max(first)..range.end.min(first + w.tiles());
                 if !here.is_empty() {
-                    let input = if w.format().is_quantised() { Input::Rounded(activations) } else { Input::Floats(x) };
+                    let input = match w.format() {
+                        format if format.is_wide() => Input::Rounded(wide),
+                        format if format.is_quantised() => Input::Rounded(activations),
+                        _ => Input::Floats(x),
+                    };
                     let strips = here.start - first..here.end - first;
                     // SAFETY: `out` has `tokens × rows` floats, each thread has its own strips of rows.
                     unsafe { kernels::product(isa, w, input, strips, out.get(), w.rows()) };

@@ -259,7 +259,11 @@ impl Family {
 
     /// Writes the family's file of a type.
     pub fn write(&self, ggml_type: GgmlType, path: &Path) {
-        let shape = self.shape_for(ggml_type);
+        self.write_shape(self.shape_for(ggml_type), ggml_type, path);
+    }
+
+    /// Writes a file of a shape and a type.
+    pub fn write_shape(&self, shape: Shape, ggml_type: GgmlType, path: &Path) {
         let mut writer = Writer::new();
         self.set_keys(&mut writer, shape);
         let tensors = self.tensors(shape);

@@ -50,7 +50,7 @@ pub enum Logits {
 
 /// Numbers between operations, kept to save allocations; `tokens ×` the width that each name implies.
 #[derive(Debug, Default)]
-struct Buffers {
+pub(in crate::engine) struct Buffers {
     x: Vec<f32>,
     normed: Vec<f32>,
     q: Vec<f32>,

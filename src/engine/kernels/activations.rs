@@ -69,33 +69,59 @@ impl Activations {
 }
 
 versions! {
-    /// Rounds blocks of 32.
+    /// Rounds blocks of 32, each with a scale of its own, as ggml does beside formats with 32 columns a block.
     pub fn quantize = quantize_body(x: &[f32], blocks: &mut [Block])
 }
 #[inline(always)]
 fn quantize_body(x: &[f32], blocks: &mut [Block]) {
-    let rounded = |x: f32| f16::from_f32(x).to_f32();
     for (x, block) in x.as_chunks::<BLOCK>().0.iter().zip(blocks) {
-        let mut largest = [0.0_f32; 16];
-        for i in 0..16 {
-            largest[i] = x[i].abs().max(x[i + 16].abs());
-        }
-        let largest = largest.iter().fold(0.0_f32, |m, v| m.max(*v));
-        let scale = largest / 127.0;
-        // A zero block has only zero codes; dividing by its scale would give NaN.
-        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        let mut sums = [0; 2];
-        for (half, sum) in sums.iter_mut().enumerate() {
-            for i in 16 * half..16 * half + 16 {
-                let code = (x[i] * inverse).round_ties_even() as i32;
-                block.codes[i] = code as i8;
-                *sum += code;
-            }
-        }
-        let total = scale * (sums[0] + sums[1]) as f32;
-        block.minus_halves = sums.map(|sum| -sum);
-        block.minus = -sums[0] - sums[1];
-        block.rounded = Scale { scale: rounded(scale), total: rounded(total) };
-        block.exact = Scale { scale, total };
+        round_block(x, largest(x), block);
     }
+}
+
+versions! {
+    /// Rounds blocks of 32, eight of which share a scale, as ggml does beside the K formats.
+    pub fn quantize_wide = quantize_wide_body(x: &[f32], blocks: &mut [Block])
+}
+#[inline(always)]
+fn quantize_wide_body(x: &[f32], blocks: &mut [Block]) {
+    for (x, blocks) in x.as_chunks::<{ 8 * BLOCK }>().0.iter().zip(blocks.as_chunks_mut::<8>().0) {
+        let parts = x.as_chunks::<BLOCK>().0;
+        let largest = parts.iter().map(largest).fold(0.0_f32, f32::max);
+        for (x, block) in parts.iter().zip(blocks) {
+            round_block(x, largest, block);
+        }
+    }
+}
+
+/// The largest size of a number.
+#[inline(always)]
+fn largest(x: &[f32; BLOCK]) -> f32 {
+    let mut largest = [0.0_f32; 16];
+    for i in 0..16 {
+        largest[i] = x[i].abs().max(x[i + 16].abs());
+    }
+    largest.iter().fold(0.0_f32, |m, v| m.max(*v))
+}
+
+/// Rounds a block so that `largest` becomes 127.
+#[inline(always)]
+fn round_block(x: &[f32; BLOCK], largest: f32, block: &mut Block) {
+    let rounded = |x: f32| f16::from_f32(x).to_f32();
+    let scale = largest / 127.0;
+    // A zero block has only zero codes; dividing by its scale would give NaN.
+    let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+    let mut sums = [0; 2];
+    for (half, sum) in sums.iter_mut().enumerate() {
+        for i in 16 * half..16 * half + 16 {
+            let code = (x[i] * inverse).round_ties_even() as i32;
+            block.codes[i] = code as i8;
+            *sum += code;
+        }
+    }
+    let total = scale * (sums[0] + sums[1]) as f32;
+    block.minus_halves = sums.map(|sum| -sum);
+    block.minus = -sums[0] - sums[1];
+    block.rounded = Scale { scale: rounded(scale), total: rounded(total) };
+    block.exact = Scale { scale, total };
 }

@@ -23,7 +23,7 @@ mod tests;
 mod tile;
 mod vector;
 
-pub use activations::{Activations, quantize};
+pub use activations::{Activations, quantize, quantize_wide};
 pub use attention::attend;
 pub use float::{
     add, dot_product, exp, gelu_erf, gelu_tanh_mul, layer_norm, rms_norm, rms_norm_in_place, rope, rope_halves,

@@ -357,10 +357,13 @@ mod as_list {
     }
 }
 
-/// The pairs' halves while a file is read: `A` and `B`, each with its shape.
+/// `A` or `B` as a file has it: its shape and its numbers.
+type Half = (Vec<usize>, Vec<f32>);
+
+/// The pairs' halves while a file is read: `A` and `B`.
 #[derive(Debug, Default)]
 struct Halves {
-    found: BTreeMap<Target, [Option<(Vec<usize>, Vec<f32>)>; 2]>,
+    found: BTreeMap<Target, [Option<Half>; 2]>,
 }
 
 impl Halves {

@@ -4,7 +4,7 @@
 //! Rounding to nearest on the first scale that comes to mind is not best: each group tries a handful of scales and
 //! keeps the one with the least weighted error. The search, its weights and its order are those of ggml's reference
 //! quantisers (`quantize_row_*_K_ref` in `ggml-quants.c`, without importance matrix), so the bytes are the same. candle's
-//! quantisers were tried: they search less (their errors are larger, see `tests`) and round halves elsewhere.
+//! quantisers were tried: they search less (relative error of `Q4_K` 0.0745 instead of 0.0713) and round halves elsewhere.
 
 use half::f16;
 

@@ -2,7 +2,7 @@
 //!
 //! [`quantize`] reads a GGUF file, writes another and reports what each tensor became and how far its weights moved.
 //! The arithmetic is fixed and takes one row at a time, so the same file and recipe give the same bytes on every
-//! machine and with any number of threads; they are the bytes that llama.cpp's quantiser writes (see `tests`).
+//! machine and with any number of threads; they are the bytes that llama.cpp's quantiser writes (`tests/quantize.rs` holds them to that).
 
 mod blocks;
 mod k;
@@ -261,6 +261,3 @@ pub fn decode(bytes: &[u8], from: GgmlType) -> Result<Vec<f32>, String> {
         .and_then(|tensor| tensor.dequantize(&Device::Cpu)?.to_vec1())
         .map_err(|e| e.to_string())
 }
-
-#[cfg(test)]
-mod tests;
