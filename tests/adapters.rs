@@ -4,6 +4,7 @@
 //! The facts are in `tests/reference/adapters.json`, made by `tests/tools/adapter_reference.py` (its head says how).
 
 mod common;
+#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "common/families.rs"]
 mod families;
 #[path = "common/vocabulary.rs"]
@@ -147,7 +148,7 @@ fn a_job_sets_the_adapters_in_use() {
     let [one, two] = [one, two].map(|path| Lora::load(&path).expect("reads"));
     let mut model = Model::open(&path).expect("opens");
     let plain = model.logits(&prompt(), 64);
-    let mut adapt = |model: &mut Model, adapters: Vec<(Lora, f32)>| {
+    let adapt = |model: &mut Model, adapters: Vec<(Lora, f32)>| {
         let job = serde_json::to_string(&Job::Adapt { adapters }).expect("plain data");
         let mut names = None;
         let job = serde_json::from_str(&job).expect("plain data");
@@ -175,7 +176,7 @@ fn a_job_sets_the_adapters_in_use() {
 fn the_bundled_model_can_be_adapted_and_looked_into() {
     let Some(mut model) = common::model() else { return };
     let text = || Prompt::Text("The capital of France is".into());
-    let mut ask = |model: &mut Model, job: Job| {
+    let ask = |model: &mut Model, job: Job| {
         let mut answer = None;
         let stats = model.run(job, &mut |update| {
             answer = Some(update);
