@@ -158,7 +158,8 @@ fn line(token: &TokenScore, out: &mut Out) -> Result<(), Failure> {
             out.paint(out.theme.quiet, format!("  rather {} {percent:.1}%", shown(&token.likeliest)))
         }
     };
-    Ok(writeln!(out, "{:6.2} bits  {bar}  {:<18}{instead}", token.surprise, shown(&token.token))?)
+    let line = format!("{:6.2} bits  {bar}  {:<18}{instead}", token.surprise, shown(&token.token));
+    Ok(writeln!(out, "{}", line.trim_end())?)
 }
 
 fn sums(score: &Score, against: Option<&Comparison>, out: &mut Out) -> Result<(), Failure> {

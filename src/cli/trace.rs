@@ -76,14 +76,15 @@ fn lens_table(lens: &Lens, at: usize, out: &mut Out) -> Result<(), Failure> {
     let (after, says) = (shown(&lens.tokens[at]), shown(&last.likeliest));
     let head = format!("after token {at}, {after}, the model says {says}");
     writeln!(out, "{}", out.paint(out.theme.quiet, head))?;
-    let head = format!("{:>5}  {:<20} {:>7}  {says} there", "layer", "likeliest", "");
+    let head = format!("{:>5}  {:<20} {:>7}  {says} so far", "layer", "likeliest", "");
     writeln!(out, "{}", out.paint(out.theme.quiet, head))?;
     for (layer, cells) in lens.layers.iter().enumerate() {
         let cell = &cells[at];
         let percent = f64::from(cell.probability) * 100.0;
         let bar = out.paint(out.theme.accent, bar(cell.of_final, out.is_utf8));
         let of_final = f64::from(cell.of_final) * 100.0;
-        writeln!(out, "{layer:>5}  {:<20} {percent:6.2}%  {of_final:6.2}% {bar}", shown(&cell.likeliest))?;
+        let line = format!("{layer:>5}  {:<20} {percent:6.2}%  {of_final:6.2}% {bar}", shown(&cell.likeliest));
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
@@ -113,7 +114,8 @@ fn attention(traced: &Traced, (layer, head): (usize, usize), args: &TraceArgs, o
     let weights = of_head.iter().find(|(_, _, position, _)| *position == at).map_or(&[][..], |(.., weights)| weights);
     for (index, (token, weight)) in traced.tokens.iter().zip(weights).enumerate() {
         let bar = out.paint(out.theme.accent, bar(*weight, out.is_utf8));
-        writeln!(out, "{index:>5}  {:<20} {:6.2}%  {bar}", shown(token), f64::from(*weight) * 100.0)?;
+        let line = format!("{index:>5}  {:<20} {:6.2}%  {bar}", shown(token), f64::from(*weight) * 100.0);
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
