@@ -223,7 +223,7 @@ impl Model {
 
     /// Forgets what was computed for the last prompt: something has changed that it depends on.
     pub(super) fn forget(&mut self) {
-        self.memo.kept = None;
+        self.kept = None;
     }
 
     /// One forward pass with the interventions in force.

@@ -1,13 +1,16 @@
 //! An open model and the jobs it does.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use jiff::civil::DateTime;
 
+use super::cache::KvCache;
 use super::decoder::Decoder;
 #[cfg(test)]
 use super::decoder::Logits;
-use super::generate::{Memo, Meter, Request};
+use super::generate::{Meter, Request};
+use super::grammar::Vocabulary;
 use super::kernels::Isa;
 use super::probe::Interventions;
 #[cfg(test)]
@@ -45,8 +48,10 @@ pub struct Model {
     pub(super) decoder: Decoder,
     pub(super) compute: Compute,
     pub(super) now: Option<DateTime>,
-    /// What makes the next run quicker.
-    pub(super) memo: Memo,
+    /// The last prompt's cache with its tokens: a chat's next turn reads only what is new.
+    pub(super) kept: Option<(Vec<TokenId>, KvCache)>,
+    /// The vocabulary as grammars want it; made when the first one comes.
+    pub(super) vocabulary: Option<Arc<Vocabulary>>,
     /// What is changed while it runs.
     pub(super) interventions: Interventions,
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 use super::checkpoint::{Checkpoint, Folder};
 use super::config::Config;
 use super::decoder::Decoder;
-use super::generate::Memo;
 use super::gguf::{GgmlType, Gguf, TensorInfo};
 use super::model::{Model, Options};
 use super::probe::Interventions;
@@ -78,7 +77,8 @@ impl Model {
             decoder,
             compute: options.compute(),
             now: options.now,
-            memo: Memo::default(),
+            kept: None,
+            vocabulary: None,
             interventions: Interventions::default(),
         })
     }

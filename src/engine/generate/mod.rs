@@ -14,7 +14,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cache::KvCache;
 use super::decoder::{CHUNK, Logits};
 use super::grammar::{Constraint, Grammar, GrammarError, Vocabulary};
 use super::model::{Each, Model};
@@ -49,15 +48,6 @@ pub(super) struct Request {
     pub options: GenerationOptions,
 }
 
-/// What a model remembers between runs, to be quick.
-#[derive(Debug, Default)]
-pub(super) struct Memo {
-    /// The last prompt's cache with its tokens: a chat's next turn reads only what is new.
-    pub kept: Option<(Vec<TokenId>, KvCache)>,
-    /// The vocabulary as grammars want it; made when the first one comes.
-    vocabulary: Option<Arc<Vocabulary>>,
-}
-
 impl Model {
     /// The prompt as it would be read: the text after the chat template, and its tokens. Nothing is run.
     ///
@@ -77,7 +67,7 @@ impl Model {
         stats: &mut RunStats,
         each: Each<'_>,
     ) -> ControlFlow<()> {
-        let mut cache = match self.memo.kept.take() {
+        let mut cache = match self.kept.take() {
             Some((old, mut cache)) => {
                 let same = old.iter().zip(tokens).take_while(|(a, b)| a == b).count();
                 // The last token is read again: its logits are wanted.
@@ -109,13 +99,13 @@ impl Model {
         let read = (cache.len() - past) as f64;
         stats.cached_tokens = past;
         stats.prompt_tokens_per_second = read / started.elapsed().as_secs_f64();
-        self.memo.kept = Some((tokens[..cache.len()].to_vec(), cache));
+        self.kept = Some((tokens[..cache.len()].to_vec(), cache));
         flow
     }
 
     /// What the model itself holds.
     pub(super) fn memory(&self) -> Memory {
-        let cache_bytes = self.memo.kept.as_ref().map_or(0, |(_, cache)| cache.bytes());
+        let cache_bytes = self.kept.as_ref().map_or(0, |(_, cache)| cache.bytes());
         Memory { weight_bytes: self.decoder.weight_bytes(), cache_bytes, ..Memory::default() }
     }
 
@@ -157,8 +147,10 @@ impl Model {
             return Ok(());
         }
         let mut step = Step { sampler, constraint, top_candidates, logprobs: options.logprobs, answer: Vec::new() };
-        let stream = self.tokenizer.stream(matches!(prompt, Prompt::Chat(_)));
-        let mut output = Output { stream, stops: StopStrings::new(&options.stop_strings)? };
+        // A grammar has spoken of every byte: none is taken away.
+        let fresh = matches!(prompt, Prompt::Chat(_)) && options.grammar.is_none();
+        let mut output =
+            Output { stream: self.tokenizer.stream(fresh), stops: StopStrings::new(&options.stop_strings)? };
         let mut first_at = None;
         stats.stop = loop {
             logits.truncate(self.tokenizer.vocab_size());
@@ -195,10 +187,10 @@ impl Model {
                 if flow.is_break() {
                     break Stop::Cancelled;
                 }
-            } else if let Some((mut read, mut cache)) = self.memo.kept.take() {
+            } else if let Some((mut read, mut cache)) = self.kept.take() {
                 self.step(&[id], &mut cache, Logits::Last, &mut logits);
                 read.push(id);
-                self.memo.kept = Some((read, cache));
+                self.kept = Some((read, cache));
             }
         };
         Ok(())
@@ -231,7 +223,7 @@ impl Model {
         let Some(source) = &options.grammar else { return Ok(None) };
         let grammar = Grammar::new(source)?;
         let tokenizer = &self.tokenizer;
-        let vocabulary = self.memo.vocabulary.get_or_insert_with(|| {
+        let vocabulary = self.vocabulary.get_or_insert_with(|| {
             let ids = 0..tokenizer.vocab_size() as TokenId;
             let ends: Vec<TokenId> = ids.clone().filter(|id| tokenizer.is_end(*id)).collect();
             let tokens = ids.map(|id| {

@@ -1,7 +1,7 @@
 //! The header of a GGUF file: metadata, tensors, and every fault that can be told without guessing.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::btree_map::Entry as Place;
 use std::fmt;
 use std::ops::Range;
 
@@ -140,11 +140,11 @@ impl<'a> Reader<'a, '_> {
         let value = self.value(kind, key.as_deref())?;
         let Some(key) = key else { return Ok(()) };
         let twice = match self.header.metadata.entry(key) {
-            Entry::Vacant(place) => {
+            Place::Vacant(place) => {
                 place.insert(Pair { at, value });
                 return Ok(());
             }
-            Entry::Occupied(there) => there.key().clone(),
+            Place::Occupied(there) => there.key().clone(),
         };
         self.fault(at, format_args!("the key `{twice}` is there twice"));
         Ok(())

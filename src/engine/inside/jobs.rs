@@ -59,11 +59,11 @@ impl Model {
         let both = self.interventions.clone().and(what);
         self.possible(&both)?;
         let before = std::mem::replace(&mut self.interventions, both);
-        let kept = self.memo.kept.take();
+        let kept = self.kept.take();
         // The worker outlives a panic of ours, and with it the model: it must not stay changed.
         let ended = panic::catch_unwind(AssertUnwindSafe(|| self.run(job, each)));
         self.interventions = before;
-        self.memo.kept = kept;
+        self.kept = kept;
         ended.unwrap_or_else(|payload| panic::resume_unwind(payload))
     }
 
