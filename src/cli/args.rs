@@ -9,6 +9,7 @@ use jiff::ZonedDateTime;
 use jiff::civil::{Date, time};
 use jiff::tz::TimeZone;
 
+use super::embed::EmbedArgs;
 use super::lora::{ApplyArgs, ConvertArgs};
 use super::merge::MergeArgs;
 use super::score::ScoreArgs;
@@ -127,6 +128,8 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Show how well the model foresees a text, token by token
     Score(ScoreArgs),
+    /// Turn texts into vectors and show how near they are
+    Embed(EmbedArgs),
     /// Look inside the model while it reads a text
     Trace(TraceArgs),
     /// Ask the model, or talk with it

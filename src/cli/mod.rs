@@ -14,6 +14,7 @@ mod define;
 mod dialogue;
 mod dispatch;
 mod doctor;
+mod embed;
 mod environment;
 mod failure;
 mod generate;
@@ -112,6 +113,7 @@ fn perform(command: Command, globals: &Globals, out: &mut Out) -> Result<(), Fai
         Command::Check(args) => dispatch::check(&args, globals, out),
         Command::Tokens(args) => tokens::tokens(&args, globals, out),
         Command::Next(args) => next::next(&args, globals, out),
+        Command::Embed(args) => embed::embed(&args, globals, out),
         Command::Score(args) => score::score(&args, globals, out),
         Command::Trace(args) => trace::trace(&args, globals, out),
         Command::Generate(args) => generate::generate(&args, globals, out),

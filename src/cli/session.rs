@@ -116,7 +116,7 @@ pub fn run(model: &mut Model, job: Job, each: Each<'_>) -> Result<RunStats, Fail
 }
 
 /// A tensor library can panic; that is one sentence and exit code 4 like any other fault of the model.
-fn guarded<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, Failure> {
+pub fn guarded<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, Failure> {
     match panic::catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => Ok(result?),
         Err(_) => Err(EngineError::Internal { what: "a panic in the engine".into() }.into()),

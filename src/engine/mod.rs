@@ -44,7 +44,7 @@ mod worker;
 
 pub use child::{Confinement, Launch, ModelProcess, probe as probe_confinement, serve};
 pub use config::Config;
-pub use encoder::{Encoder, EncoderConfig};
+pub use encoder::{Encoder, EncoderConfig, is_encoder};
 pub use error::EngineError;
 pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, Traced, kl_divergence, log_sum_exp};
 pub use job::{
