@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use osai::engine::{Isa, Job, Model, Options, Prompt, SamplingParams};
+use osai::engine::{GenerationOptions, Isa, Job, Model, Options, Prompt, SamplingParams};
 
 const ROUNDS: usize = 5;
 
@@ -24,7 +24,7 @@ fn main() {
     let mut out = String::from("isa     threads  open ms  first token ms  prefill tok/s  decode tok/s\n");
     for isa in Isa::available().into_iter().filter(|isa| *isa != Isa::Scalar) {
         for threads in 1..=cores.min(4) {
-            let options = Options { threads: Some(threads), isa: Some(isa) };
+            let options = Options { threads: Some(threads), isa: Some(isa), ..Options::default() };
             let (mut open, mut first, mut prefill, mut decode) = (vec![], vec![], vec![], vec![]);
             for _ in 0..ROUNDS {
                 let start = Instant::now();
@@ -42,6 +42,7 @@ fn main() {
                     sampling: SamplingParams::greedy(),
                     max_new_tokens: 48,
                     top_candidates: 0,
+                    options: GenerationOptions::default(),
                 };
                 let stats = model.run(job, &mut |_| ControlFlow::Continue(())).expect("runs");
                 first.push(stats.time_to_first_token_ms);

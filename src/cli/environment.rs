@@ -168,6 +168,8 @@ pub struct Globals {
     pub pack: Option<PathBuf>,
     /// The model asked for: a path or a name.
     pub model: Option<OsString>,
+    /// LoRA adapters for the model, perhaps with their strengths.
+    pub lora: Vec<OsString>,
     /// Threads for the model, if limited.
     pub threads: Option<usize>,
     color: Color,
@@ -184,6 +186,7 @@ impl Globals {
             paths: Paths::new(&env, args.data_dir.as_deref()),
             pack: args.pack.clone(),
             model: args.model.clone(),
+            lora: args.lora.clone(),
             threads: args.threads,
             color: args.color,
             now: args.now.clone(),
@@ -275,6 +278,7 @@ mod tests {
             paths: Paths::new(&env, None),
             pack: None,
             model: None,
+            lora: vec![],
             threads: None,
             color,
             now: None,

@@ -111,7 +111,7 @@ fn format(ggml_type: GgmlType) -> Option<Format> {
 /// thread held twice.
 fn repack(view: &TensorView, matrix: &mut Matrix) {
     let (format, columns, row) = (matrix.format(), matrix.columns(), matrix.row_bytes());
-    let strip = row * kernels::TILE_ROWS;
+    let (strip, isa) = (row * kernels::TILE_ROWS, Isa::detect());
     let many = (SHARE / strip).max(1);
     let mut strips = matrix.strips();
     let shares: Vec<_> = view
@@ -126,7 +126,7 @@ fn repack(view: &TensorView, matrix: &mut Matrix) {
             let share = shares.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((strips, source)) = share else { return };
             for (to, source) in strips.into_iter().zip(source.chunks(strip)) {
-                kernels::pack(format, columns, to, source);
+                kernels::pack(isa, format, columns, to, source);
             }
             view.let_go(source);
         }
