@@ -70,7 +70,7 @@ pub struct GlobalArgs {
     /// A model by name, or a GGUF file
     #[arg(long, global = true, value_name = "MODEL")]
     pub model: Option<OsString>,
-    /// Threads for the model; as many as there are cores if not given
+    /// Threads for the model; as many as there are physical cores if not given
     #[arg(long, global = true, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
     /// Colour and weight in the output

@@ -69,7 +69,7 @@ pub fn find_named(name: Option<&OsStr>, globals: &Globals) -> Result<PathBuf, St
 
 /// How the model is to run, by the flags and the environment.
 fn options(globals: &Globals) -> Options {
-    Options { threads: globals.threads, ..Options::default() }
+    Options { threads: globals.threads, isa: globals.isa }
 }
 
 /// Opens the model that the command is to use.

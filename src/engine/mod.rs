@@ -46,5 +46,6 @@ pub use kernels::Isa;
 pub use model::{Each, Model, Options};
 pub use probe::{Edit, Interventions, Probe, Seen, Steering, Trace};
 pub use sampler::{Sampler, Share, distribution, softmax};
+pub use threads::physical_cores;
 pub use tokenizer::{TextStream, Tokenizer};
 pub use worker::{Run, Worker};
