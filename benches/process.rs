@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
-use osai::engine::{Job, Launch, Model, ModelProcess, Options, Prompt, Run, RunId, SamplingParams, Update, Worker};
+use osai::engine::{
+    GenerationOptions, Job, Launch, Model, ModelProcess, Options, Prompt, Run, RunId, SamplingParams, Update, Worker,
+};
 
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
@@ -99,6 +101,7 @@ fn main() {
         sampling: SamplingParams { seed: Some(7), ..SamplingParams::default() },
         max_new_tokens: 128,
         top_candidates: 10,
+        options: GenerationOptions::default(),
     };
     row("ms for a text of 128 tokens", 11, &|is_process| at(is_process).time(generate()).1);
     println!("{:52} {:>10} {:>10} {:>10}", "", "thread", "process", "more");

@@ -79,7 +79,7 @@ pub struct GlobalArgs {
     /// Use a LoRA adapter, a PEFT folder or GGUF file, perhaps with its strength; may be given again
     #[arg(long, global = true, value_name = "FILE[:STRENGTH]")]
     pub lora: Vec<OsString>,
-    /// Threads for the model; as many as there are cores if not given
+    /// Threads for the model; as many as there are physical cores if not given
     #[arg(long, global = true, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
     /// Colour and weight in the output

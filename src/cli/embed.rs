@@ -87,7 +87,7 @@ fn decoded(args: &EmbedArgs, globals: &Globals) -> Result<Vec<Vec<f32>>, Failure
         let job = Job::Embed { prompt: Prompt::Text(text.clone()), pooling };
         let mut answer = None;
         session::run(&mut model, job, &mut |update| {
-            if let Update::Embedding(vector) = update {
+            if let Update::Vector(vector) = update {
                 answer = Some(vector);
             }
             if interrupt.is_pressed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

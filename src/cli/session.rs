@@ -70,12 +70,12 @@ pub fn find_named(name: Option<&OsStr>, globals: &Globals) -> Result<PathBuf, St
 
 /// How the model is to run, by the flags and the environment.
 pub fn options(globals: &Globals) -> Options {
-    Options { threads: globals.threads, now: Some(globals.now().datetime()), ..Options::default() }
+    Options { threads: globals.threads, isa: globals.isa, now: Some(globals.now().datetime()) }
 }
 
 /// Threads for work on files.
 pub fn threads(globals: &Globals) -> usize {
-    globals.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    globals.threads.unwrap_or_else(engine::physical_cores)
 }
 
 /// Opens the model that the command is to use, with the adapters that `--lora` names.

@@ -56,5 +56,6 @@ pub use model::{Each, Model, Options};
 pub use probe::{Edit, Interventions, Probe, Seen, Steering, Trace};
 pub use sampler::{Sampler, Share, distribution, softmax};
 pub use template::{Conversation, Rendered, render as render_chat};
+pub use threads::physical_cores;
 pub use tokenizer::{FolderFiles, TextStream, Tokenizer, Vocabulary};
 pub use worker::{Run, Worker};
