@@ -5,6 +5,8 @@
 //! types both engines round activations, each in its way; there the next token is compared along llama.cpp's own text
 //! where its choice was clear, and the whole distribution by its divergence.
 
+#![allow(clippy::print_stdout, reason = "the table of agreement, shown with --nocapture")]
+
 #[path = "common/families.rs"]
 mod families;
 #[path = "common/vocabulary.rs"]

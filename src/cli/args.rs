@@ -9,6 +9,11 @@ use jiff::ZonedDateTime;
 use jiff::civil::{Date, time};
 use jiff::tz::TimeZone;
 
+use super::embed::EmbedArgs;
+use super::lora::{ApplyArgs, ConvertArgs};
+use super::merge::MergeArgs;
+use super::score::ScoreArgs;
+use super::trace::TraceArgs;
 use crate::engine::quantize::Recipe;
 use crate::engine::{BiasToken, SamplingParams};
 
@@ -71,7 +76,10 @@ pub struct GlobalArgs {
     /// A model by name, or a GGUF file
     #[arg(long, global = true, value_name = "MODEL")]
     pub model: Option<OsString>,
-    /// Threads for the model; as many as there are cores if not given
+    /// Use a LoRA adapter, a PEFT folder or GGUF file, perhaps with its strength; may be given again
+    #[arg(long, global = true, value_name = "FILE[:STRENGTH]")]
+    pub lora: Vec<OsString>,
+    /// Threads for the model; as many as there are physical cores if not given
     #[arg(long, global = true, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
     /// Colour and weight in the output
@@ -118,6 +126,12 @@ pub enum Command {
     Next(NextArgs),
     /// Let the model continue a text
     Generate(GenerateArgs),
+    /// Show how well the model foresees a text, token by token
+    Score(ScoreArgs),
+    /// Turn texts into vectors and show how near they are
+    Embed(EmbedArgs),
+    /// Look inside the model while it reads a text
+    Trace(TraceArgs),
     /// Ask the model, or talk with it
     Chat(ChatArgs),
     /// Add, list and show models
@@ -445,6 +459,12 @@ pub enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Merge models of the same shape into a new one
+    Merge(MergeArgs),
+    /// Merge LoRA adapters into a model's weights, as a new model
+    ApplyLora(ApplyArgs),
+    /// Write a LoRA adapter as GGUF or as PEFT's folder; --model names the model that it is for
+    ConvertLora(ConvertArgs),
     /// Remove a model from your own store
     Rm {
         /// Name (or name@version)
@@ -528,6 +548,10 @@ fn repetition_penalty(text: &str) -> Result<f32, String> {
     number(text, |p| (0.1..=10.0).contains(p), "the repetition penalty is 0.1 to 10; 1 changes nothing")
 }
 
+fn recipe(text: &str) -> Result<Recipe, String> {
+    Recipe::named(text).ok_or_else(|| format!("it is one of {}", Recipe::names()))
+}
+
 fn typical_p(text: &str) -> Result<f32, String> {
     number(text, |p| *p > 0.0 && *p <= 1.0, "typical-p is above 0 and at most 1 (which keeps all)")
 }
@@ -559,10 +583,6 @@ fn logit_bias(text: &str) -> Result<(BiasToken, f32), String> {
         (None, Err(_)) => BiasToken::Text(token.into()),
     };
     Ok((token, bias))
-}
-
-fn recipe(text: &str) -> Result<Recipe, String> {
-    Recipe::named(text).ok_or_else(|| format!("it is one of {}", Recipe::names()))
 }
 
 fn count(text: &str) -> Result<usize, String> {

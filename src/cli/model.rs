@@ -11,6 +11,8 @@ use super::args::{ModelArgs, ModelCommand};
 use super::environment::Globals;
 use super::failure::{DATA, Failure, NOT_FOUND, USAGE, VERIFY};
 use super::inspect;
+use super::lora;
+use super::merge;
 use super::out::{Out, safe};
 use super::quantize;
 use super::session;
@@ -25,6 +27,9 @@ pub fn model(args: &ModelArgs, globals: &Globals, out: &mut Out) -> Result<(), F
         ModelCommand::Show { name, json } => show(name.as_ref(), *json, globals, out),
         ModelCommand::Inspect(args) => inspect::run(args, globals, out),
         ModelCommand::Verify { name, json } => verify(name.as_ref(), *json, globals, out),
+        ModelCommand::Merge(args) => merge::run(args, globals, out),
+        ModelCommand::ApplyLora(args) => lora::apply(args, globals, out),
+        ModelCommand::ConvertLora(args) => lora::convert(args, globals, out),
         ModelCommand::Rm { name, yes } => remove(name, *yes, globals, out),
         ModelCommand::Quantize(args) => quantize::run(args, globals, out),
         ModelCommand::Path { name } => {

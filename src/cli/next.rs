@@ -87,7 +87,7 @@ fn line(candidate: &Candidate, out: &mut Out) -> Result<(), Failure> {
 }
 
 /// A bar of eighths, or of whole `#` where only ASCII can be shown.
-fn bar(share: f32, is_utf8: bool) -> String {
+pub fn bar(share: f32, is_utf8: bool) -> String {
     let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f32).round() as usize;
     if !is_utf8 {
         return "#".repeat((eighths + 4) / 8);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EngineError;
 use super::inside::{Lens, Pooling, Score, Traced};
-use super::lora::Attached;
+use super::lora::{Attached, Lora};
 use super::probe::Interventions;
 
 /// A token's number in the vocabulary.
@@ -216,11 +216,11 @@ pub enum Job {
         /// The job.
         job: Box<Job>,
     },
-    /// Use these LoRA adapters from now on and no others, each at its strength; answers [`Update::Adapted`]. An empty
-    /// list is the model as it is in its file.
+    /// Use these LoRA adapters from now on and no others; answers [`Update::Adapted`]. An empty list is the model as it
+    /// is in its file. They come as data, since the model's own process may read no file but the model's.
     Adapt {
-        /// Files or folders, with strengths.
-        adapters: Vec<(PathBuf, f32)>,
+        /// Adapters with their strengths.
+        adapters: Vec<(Lora, f32)>,
     },
 }
 

@@ -44,7 +44,7 @@ mod worker;
 
 pub use child::{Confinement, Launch, ModelProcess, probe as probe_confinement, serve};
 pub use config::Config;
-pub use encoder::{Encoder, EncoderConfig};
+pub use encoder::{Encoder, EncoderConfig, is_encoder};
 pub use error::EngineError;
 pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, Traced, kl_divergence, log_sum_exp};
 pub use job::{
@@ -56,5 +56,6 @@ pub use model::{Each, Model, Options};
 pub use probe::{Edit, Interventions, Probe, Seen, Steering, Trace};
 pub use sampler::{Sampler, Share, distribution, softmax};
 pub use template::{Conversation, Rendered, render as render_chat};
+pub use threads::physical_cores;
 pub use tokenizer::{FolderFiles, TextStream, Tokenizer, Vocabulary};
 pub use worker::{Run, Worker};

@@ -17,6 +17,9 @@ use super::threads::{Shares, Threads, physical_cores};
 /// Bytes of a file that one thread repacks, and lets go, at a time.
 const SHARE: usize = 1 << 20;
 
+/// Strips of 16 rows that a thread takes at a time: enough that taking costs nothing.
+const STRIPS: usize = 4;
+
 /// A weight matrix, `rows × columns`; `y = W x` maps `columns` numbers to `rows`.
 #[derive(Debug)]
 pub struct Linear(Matrix);
@@ -184,9 +187,11 @@ impl Compute {
             outs.push((w, Shares(out.as_mut_ptr())));
         }
         // All jobs as one row of strips: threads meet once, and a narrow matrix is shared out as well as a wide one.
-        let strips = outs.iter().map(|(w, _)| w.tiles()).sum();
+        let strips: usize = outs.iter().map(|(w, _)| w.tiles()).sum();
         let (activations, wide) = (&self.activations, &self.wide);
-        self.threads.split(strips, |range| {
+        let shares = strips.div_ceil(STRIPS);
+        self.threads.share(shares, |share| {
+            let range = share * STRIPS..strips.min((share + 1) * STRIPS);
             let mut first = 0;
             for (w, out) in &outs {
                 let here = range.start.max(first)..range.end.min(first + w.tiles());

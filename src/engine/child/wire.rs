@@ -16,6 +16,7 @@ use crate::engine::{Job, RunId, Update};
 const LARGEST: u32 = 256 << 20;
 
 /// What the app says.
+#[allow(clippy::large_enum_variant, reason = "one at a time goes over the pipe")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Order {
     /// Do this. Sent only when the job before has ended.

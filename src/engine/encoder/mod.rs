@@ -65,6 +65,15 @@ enum Parts<'a> {
 /// A tensor's name in GGUF and below the prefix in a folder.
 struct Name<'a>(&'a str, &'a str);
 
+/// Whether a file or folder says that it holds an encoder; what is wrong with it shows when it is opened.
+pub fn is_encoder(path: &Path) -> bool {
+    if path.is_dir() {
+        Folder::config_of(path).is_ok_and(|config| config.get("model_type").is_some_and(|kind| kind == "bert"))
+    } else {
+        Gguf::open(path).is_ok_and(|file| file.text("general.architecture") == Some("bert"))
+    }
+}
+
 impl Encoder {
     /// Opens a Hugging Face folder or a GGUF file.
     ///
