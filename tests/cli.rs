@@ -324,7 +324,7 @@ fn odd_environments_change_neither_sense_nor_sanity() {
 fn colour_comes_when_asked_for_and_not_into_a_pipe() {
     let home = Home::new();
     assert!(!home.run(&["model", "list"]).stdout.contains('\u{1b}'));
-    assert!(home.run(&["model", "list", "--color", "always"]).stdout.contains("\u{1b}[36msmollm2\u{1b}[0m"));
+    assert!(home.run(&["model", "list", "--color", "always"]).stdout.contains("\u{1b}[36msmollm2@0.1.2\u{1b}[0m"));
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn what_is_not_the_catalogues_model_is_refused_and_leaves_nothing() {
         (cut, 4, "fetch it again"),
         (page, 4, "it is a web page"),
         (home.path("absent.gguf"), 1, "is neither a file nor in the catalogue"),
-        (home.0.path().to_owned(), 4, "it is not an ordinary file"),
+        (home.0.path().to_owned(), 4, "a folder without a `config.json`"),
     ] {
         let ran = home.run(&[OsStr::new("model"), OsStr::new("add"), file.as_os_str()]);
         assert!(ran.code == code && ran.stdout.is_empty(), "{}: {ran:?}", file.display());

@@ -8,7 +8,7 @@ mod common;
 use std::ops::ControlFlow;
 
 use osai::content::{Block, Library};
-use osai::engine::{Model, Update};
+use osai::engine::{Model, RunStats, Update};
 use osai::labs::{self, Key, KeyPress, Reaction, Recording};
 
 /// A lab, the lesson whose parameters it gets, and the keys of someone who goes through it; `\n` is enter, `v` is down.
@@ -55,11 +55,16 @@ fn record(model: &mut Model, lab: &str, lesson: &str, keys: &str) -> Vec<Recordi
     recordings
 }
 
-/// The same without times.
+/// The same without what differs from run to run: times, the process's memory, energy.
 fn timeless(mut recordings: Vec<Recording>) -> Vec<Recording> {
     for update in recordings.iter_mut().flat_map(|r| &mut r.updates) {
-        if let Update::Finished(stats) = update {
-            (stats.tokens_per_second, stats.time_to_first_token_ms) = (0.0, 0.0);
+        match update {
+            Update::Token { elapsed_ms, .. } => *elapsed_ms = 0.0,
+            Update::Finished(stats) => {
+                let RunStats { stop, seed, prompt_tokens, cached_tokens, new_tokens, .. } = *stats;
+                *stats = RunStats { stop, seed, prompt_tokens, cached_tokens, new_tokens, ..RunStats::default() };
+            }
+            _ => {}
         }
     }
     recordings

@@ -4,8 +4,9 @@ use std::process::ExitStatus;
 
 use crate::text::SafeText;
 
-/// What the standard library writes before it aborts because an allocation failed.
-const NO_MEMORY: &str = "memory allocation of ";
+/// What the standard library writes before it aborts because an allocation failed, or because a panic could not even
+/// begin, which takes memory too.
+const NO_MEMORY: [&str; 2] = ["memory allocation of ", "failed to initiate panic"];
 /// Of the last words at most so many characters are shown.
 const LAST_WORDS: usize = 160;
 
@@ -19,7 +20,8 @@ pub fn sentence(status: ExitStatus, stderr: &[u8]) -> String {
     #[cfg(unix)]
     if let Some(number) = std::os::unix::process::ExitStatusExt::signal(&status) {
         let name = signal_hook::low_level::signal_name(number).map_or(format!("signal {number}"), str::to_owned);
-        let said_no_memory = String::from_utf8_lossy(stderr).contains(NO_MEMORY);
+        let said = String::from_utf8_lossy(stderr);
+        let said_no_memory = NO_MEMORY.iter().any(|words| said.contains(words));
         return match number {
             libc::SIGABRT if said_no_memory => {
                 format!("it asked for more memory than is free ({name}); close programs or take a smaller model")

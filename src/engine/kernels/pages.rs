@@ -47,15 +47,17 @@ pub(super) struct Pages {
 impl Pages {
     /// `len` zero bytes.
     ///
-    /// # Panics
-    /// When the system refuses the memory; it has been counted before.
+    /// Ends the program when the system refuses the memory, as any allocation does; it has been counted before.
     pub fn zeroed(len: usize) -> Self {
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((chunk, start)) = current.upgrade().and_then(|chunk| Some((chunk.clone(), chunk.take(len)?))) {
             return Self { chunk, start, len };
         }
         let size = len.max(1).next_multiple_of(HUGE).max(CHUNK);
-        let map = MmapMut::map_anon(size).expect("memory was counted before it is asked for");
+        let Ok(map) = MmapMut::map_anon(size) else {
+            // As every failed allocation ends: said, not unwound.
+            std::alloc::handle_alloc_error(std::alloc::Layout::from_size_align(size, ALIGN).expect("a size of memory"))
+        };
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
         let chunk = Arc::new(Chunk { map, used: Mutex::new(len) });
