@@ -84,7 +84,7 @@ impl Took {
 /// Opens a file, reads a prompt of one token, then one of `prompt`, then `answer` tokens one by one, each with its logits.
 fn run(file: &Path, threads: usize, prompt: usize, answer: usize, isa: Isa) -> Took {
     let clock = Clock::now();
-    let options = Options { threads: Some(threads), isa: Some(isa) };
+    let options = Options { threads: Some(threads), isa: Some(isa), ..Options::default() };
     let mut model = Model::open_with(file, options).expect("the file opens");
     let vocabulary = model.info().vocab_size;
     let tokens = |n: usize| (0..n).map(|i| ((300 + i * 37) % vocabulary) as TokenId).collect::<Vec<_>>();

@@ -74,7 +74,8 @@ fn file(family: &Family, ggml_type: GgmlType, facts: &TypeFacts, folder: &Path) 
 }
 
 fn open(path: &Path, isa: Option<Isa>, threads: usize) -> Model {
-    Model::open_with(path, Options { threads: Some(threads), isa }).unwrap_or_else(|e| panic!("{e}"))
+    Model::open_with(path, Options { threads: Some(threads), isa, ..Options::default() })
+        .unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn best(logits: &[f32]) -> u32 {

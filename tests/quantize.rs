@@ -38,14 +38,8 @@ fn facts() -> Facts {
 
 /// Families and whether their rows are multiples of 256: with 8 and with fewer experts, with a shared one, fused
 /// matrices, norms after each part, an embedding that is also the output.
-const MODELS: [(&str, bool); 6] = [
-    ("llama2", true),
-    ("qwen2", false),
-    ("mixtral", false),
-    ("qwen2moe", true),
-    ("phi3", true),
-    ("gemma3", true),
-];
+const MODELS: [(&str, bool); 6] =
+    [("llama2", true), ("qwen2", false), ("mixtral", false), ("qwen2moe", true), ("phi3", true), ("gemma3", true)];
 
 fn write_model(name: &str, is_super: bool, path: &Path) {
     let family = families().into_iter().find(|family| family.name == name).expect("a family");

@@ -172,6 +172,8 @@ pub struct Globals {
     pub pack: Option<PathBuf>,
     /// The model asked for: a path or a name.
     pub model: Option<OsString>,
+    /// LoRA adapters for the model, perhaps with their strengths.
+    pub lora: Vec<OsString>,
     /// Threads for the model, if limited.
     pub threads: Option<usize>,
     /// Instruction set for the model, if not the best.
@@ -198,6 +200,7 @@ impl Globals {
             paths: Paths::new(&env, args.data_dir.as_deref()),
             pack: args.pack.clone(),
             model: args.model.clone(),
+            lora: args.lora.clone(),
             threads: args.threads,
             isa,
             color: args.color,
@@ -290,6 +293,7 @@ mod tests {
             paths: Paths::new(&env, None),
             pack: None,
             model: None,
+            lora: vec![],
             threads: None,
             isa: None,
             color,

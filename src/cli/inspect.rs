@@ -159,7 +159,7 @@ impl Page<'_> {
 
     /// A name and a value, wrapped under itself.
     fn field(&mut self, name: &str, value: &str) -> Result<(), Failure> {
-        const WIDTH: usize = 18;
+        const WIDTH: usize = 15;
         let room = self.out.width.saturating_sub(WIDTH + 1).max(20);
         let style = self.out.theme.quiet;
         let mut name = name.to_owned();

@@ -33,6 +33,12 @@ impl KvCache {
         self.limit - self.len
     }
 
+    /// Bytes that keys and values take.
+    pub fn bytes(&self) -> u64 {
+        let floats: usize = self.keys.iter().chain(&self.values).map(Vec::len).sum();
+        (floats * size_of::<f32>()) as u64
+    }
+
     /// Forgets positions from `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);

@@ -3,7 +3,7 @@
 //! A reader goes on past a fault wherever the rest can still be understood, so that `inspect` can list all of them;
 //! opening a model refuses at the first.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -60,6 +60,27 @@ pub struct Faults {
     pub unlisted: usize,
 }
 
+/// A text that takes no more than a sentence needs, however long the name that it quotes.
+struct Short(String);
+
+impl Short {
+    const LIMIT: usize = 400;
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = Self::LIMIT.saturating_sub(self.0.len());
+        if room > 0 && text.len() > room {
+            let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+            self.0.push_str(&text[..end]);
+            self.0.push('…');
+        } else if room > 0 {
+            self.0.push_str(text);
+        }
+        Ok(())
+    }
+}
+
 impl Faults {
     /// More than this many are only counted: a hostile file may have a fault a byte.
     const LIMIT: usize = 100;
@@ -72,7 +93,10 @@ impl Faults {
     /// Adds one that has no place of its own.
     pub fn add(&mut self, at: Option<u64>, what: impl fmt::Display) {
         if self.listed.len() < Self::LIMIT {
-            self.listed.push(Fault { at, what: what.to_string() });
+            let mut short = Short(String::new());
+            // It never fails: what does not fit is left out.
+            let _ = write!(short, "{what}");
+            self.listed.push(Fault { at, what: short.0 });
         } else {
             self.unlisted += 1;
         }

@@ -1,40 +1,23 @@
 //! Looking inside a model on the bench: traces, the logit lens, interventions, scores and embeddings.
+//!
+//! Every method here takes a callback that is asked between forward passes whether to go on.
+
+mod jobs;
+mod score;
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
 use super::cache::KvCache;
 use super::decoder::{CHUNK, Logits};
-use super::model::Model;
-use super::probe::{Blind, Intervene, Interventions, Probe, Seen, Trace};
-use super::{EngineError, Prompt, TextToken, TokenId};
-
-/// What the model makes of a text that is already there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Score {
-    /// Each token but the first, which nothing predicts, in order.
-    pub tokens: Vec<TokenScore>,
-    /// Sum of their log-probabilities (natural).
-    pub log_likelihood: f64,
-    /// `exp(-log_likelihood / tokens)`.
-    pub perplexity: f64,
-}
-
-/// How well a token was foreseen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TokenScore {
-    /// The token that is there.
-    pub token: TextToken,
-    /// Natural logarithm of the probability that the model gave it.
-    pub log_probability: f64,
-    /// Its surprise in bits: `-log2(probability)`.
-    pub surprise: f64,
-    /// How many tokens were likelier.
-    pub rank: usize,
-    /// The token that the model held likeliest.
-    pub likeliest: TextToken,
-    /// Natural logarithm of that one's probability.
-    pub likeliest_log_probability: f64,
-}
+use super::model::{Each, Model};
+use super::probe::{Blind, Both, Intervene, Interventions, Probe, Seen, Trace};
+use super::{EngineError, Prompt, TextToken, TokenId, Update};
+use score::highest;
+pub use score::{Comparison, Score, TokenScore, kl_divergence, log_sum_exp};
 
 /// What the model would say after each layer, if its output layer read there (nostalgebraist, "interpreting GPT: the
 /// logit lens", 2020).
@@ -70,46 +53,48 @@ pub enum Pooling {
     Cls,
 }
 
-/// Two models on the same text.
+/// A forward pass, opened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// Perplexity of the first.
-    pub perplexity: f64,
-    /// Perplexity of the second.
-    pub other_perplexity: f64,
-    /// Mean over the tokens of `Σ p ln(p / q)`, `p` the first, `q` the second; in nats.
-    pub kl_divergence: f64,
-    /// Share of tokens at which both hold the same token likeliest.
-    pub same_top_token: f64,
-    /// Tokens compared.
-    pub tokens: usize,
+pub struct Traced {
+    /// The text.
+    pub tokens: Vec<TextToken>,
+    /// What was computed on the way.
+    pub trace: Trace,
+    /// The logits after the last token, `vocab_size` of them.
+    pub logits: Vec<f32>,
 }
 
 impl Model {
-    /// Everything that a forward pass over a text computes on its way, and the logits after it.
+    /// Everything that a forward pass over a text computes on its way, and the logits after it; with interventions, as
+    /// they left it. `None` when `each` said stop.
     ///
     /// # Errors
     /// [`EngineError::ContextOverflow`].
-    pub fn trace(&mut self, prompt: &Prompt) -> Result<(Vec<TextToken>, Trace, Vec<f32>), EngineError> {
+    pub fn trace(&mut self, prompt: &Prompt, each: Each<'_>) -> Result<Option<Traced>, EngineError> {
         let (_, tokens) = self.read(prompt)?;
         let mut trace = Trace::default();
-        let logits = self.watch(&tokens, CHUNK, Logits::Last, &mut trace);
-        Ok((self.texts(&tokens), trace, logits))
+        let logits = self.watch(&tokens, CHUNK, Logits::Last, &mut trace, each);
+        Ok(logits.map(|logits| Traced { tokens: self.texts(&tokens), trace, logits }))
     }
 
-    /// The logit lens over a text.
+    /// The logit lens over a text. `None` when `each` said stop.
     ///
     /// # Errors
     /// As [`Model::trace`].
-    pub fn lens(&mut self, prompt: &Prompt) -> Result<Lens, EngineError> {
+    pub fn lens(&mut self, prompt: &Prompt, each: Each<'_>) -> Result<Option<Lens>, EngineError> {
         let (_, tokens) = self.read(prompt)?;
         let mut states = States::default();
-        self.watch(&tokens, CHUNK, Logits::None, &mut states);
+        if self.watch(&tokens, CHUNK, Logits::None, &mut states, each).is_none() {
+            return Ok(None);
+        }
         let (hidden, vocabulary) = (self.decoder.config.hidden_size, self.decoder.config.vocab_size);
         let rows = self.decoder.config.num_hidden_layers + 1;
         let mut layers: Vec<Vec<LensCell>> = vec![Vec::with_capacity(tokens.len()); rows];
         let (mut column, mut logits) = (Vec::with_capacity(rows * hidden), Vec::new());
         for position in 0..tokens.len() {
+            if each(Update::Reading { done: position, total: tokens.len() }).is_break() {
+                return Ok(None);
+            }
             column.clear();
             for layer in 0..rows {
                 column.extend_from_slice(&states.0[layer][position * hidden..(position + 1) * hidden]);
@@ -134,104 +119,80 @@ impl Model {
                 });
             }
         }
-        Ok(Lens { tokens: self.texts(&tokens), layers })
+        Ok(Some(Lens { tokens: self.texts(&tokens), layers }))
     }
 
-    /// Scores a text token by token. A first token that the model puts before every text counts as given.
-    ///
-    /// # Errors
-    /// As [`Model::trace`]; [`EngineError::BadSetting`] for a text of fewer than two tokens.
-    pub fn score(&mut self, prompt: &Prompt) -> Result<Score, EngineError> {
-        let (_, tokens) = self.read(prompt)?;
-        if tokens.len() < 2 {
-            return Err(EngineError::BadSetting {
-                what: "the text is a single token, which nothing predicts; give a longer one".into(),
-            });
-        }
-        let vocabulary = self.decoder.config.vocab_size;
-        let mut scores = Vec::with_capacity(tokens.len() - 1);
-        let mut cache = self.decoder.cache();
-        let mut logits = Vec::new();
-        for (part, chunk) in tokens[..tokens.len() - 1].chunks(CHUNK).enumerate() {
-            self.step(chunk, &mut cache, Logits::All, &mut logits);
-            for (i, logits) in logits.chunks_exact(vocabulary).enumerate() {
-                let there = tokens[part * CHUNK + i + 1];
-                let (best, norm) = (highest(logits), log_sum_exp(logits));
-                let log = |id: usize| f64::from(logits[id]) - norm;
-                let own = logits[there as usize];
-                scores.push(TokenScore {
-                    token: self.tokenizer.token(there),
-                    log_probability: log(there as usize),
-                    surprise: -log(there as usize) / std::f64::consts::LN_2,
-                    rank: logits.iter().filter(|l| **l > own).count(),
-                    likeliest: self.tokenizer.token(best as TokenId),
-                    likeliest_log_probability: log(best),
-                });
-            }
-        }
-        let log_likelihood: f64 = scores.iter().map(|s| s.log_probability).sum();
-        let perplexity = (-log_likelihood / scores.len() as f64).exp();
-        Ok(Score { tokens: scores, log_likelihood, perplexity })
-    }
-
-    /// A text as one vector of length 1, from the residual stream after the final norm.
+    /// A text as one vector of length 1, from the residual stream after the final norm. `None` when `each` said stop.
     ///
     /// # Errors
     /// As [`Model::trace`].
-    pub fn embed(&mut self, prompt: &Prompt, pooling: Pooling) -> Result<Vec<f32>, EngineError> {
+    pub fn embed(
+        &mut self,
+        prompt: &Prompt,
+        pooling: Pooling,
+        each: Each<'_>,
+    ) -> Result<Option<Vec<f32>>, EngineError> {
         let (_, tokens) = self.read(prompt)?;
         let mut states = States::default();
-        self.watch(&tokens, CHUNK, Logits::None, &mut states);
+        if self.watch(&tokens, CHUNK, Logits::None, &mut states, each).is_none() {
+            return Ok(None);
+        }
         let last = states.0.last().expect("a model has layers");
         let normed = self.decoder.normed(last, &mut self.compute);
-        Ok(pool(&normed, self.decoder.config.hidden_size, pooling))
+        Ok(Some(pool(&normed, self.decoder.config.hidden_size, pooling)))
     }
 
-    /// Compares this model's predictions with another's, token by token along a text.
+    /// A steering vector from two texts: the mean residual stream before `layer` along `a`, less that along `b`; added
+    /// before the same layer, it pushes towards what `a` has and `b` has not. `None` when `each` said stop.
+    ///
+    /// The first position of a text longer than that is left out: models park a constant there, a hundred times larger
+    /// than anything else (the attention sink; Xiao et al., 2023), which would drown the difference.
     ///
     /// # Errors
-    /// As [`Model::score`]; [`EngineError::BadSetting`] when the two cut text differently.
-    pub fn compare(&mut self, other: &mut Self, prompt: &Prompt) -> Result<Comparison, EngineError> {
-        let (_, tokens) = self.read(prompt)?;
-        if other.read(prompt)?.1 != tokens || other.decoder.config.vocab_size != self.decoder.config.vocab_size {
+    /// As [`Model::trace`]; [`EngineError::BadSetting`] for a layer that the model does not have.
+    pub fn contrast(
+        &mut self,
+        a: &Prompt,
+        b: &Prompt,
+        layer: usize,
+        each: Each<'_>,
+    ) -> Result<Option<Vec<f32>>, EngineError> {
+        let (layers, hidden) = (self.decoder.config.num_hidden_layers, self.decoder.config.hidden_size);
+        if layer > layers {
             return Err(EngineError::BadSetting {
-                what: "the two models cut this text differently, so their predictions cannot be compared".into(),
+                what: format!("there is no layer {layer}; a vector is taken before 0 to {layers}"),
             });
         }
-        if tokens.len() < 2 {
-            return Err(EngineError::BadSetting { what: "the text is a single token; give a longer one".into() });
-        }
-        let vocabulary = self.decoder.config.vocab_size;
-        let (mut own, mut theirs) = (self.decoder.cache(), other.decoder.cache());
-        let (mut p, mut q) = (Vec::new(), Vec::new());
-        let (mut kl, mut same, mut logs) = (0.0, 0, [0.0, 0.0]);
-        let count = tokens.len() - 1;
-        for (part, chunk) in tokens[..count].chunks(CHUNK).enumerate() {
-            self.step(chunk, &mut own, Logits::All, &mut p);
-            other.step(chunk, &mut theirs, Logits::All, &mut q);
-            for (i, (p, q)) in p.chunks_exact(vocabulary).zip(q.chunks_exact(vocabulary)).enumerate() {
-                let there = tokens[part * CHUNK + i + 1] as usize;
-                kl += kl_divergence(p, q);
-                same += usize::from(highest(p) == highest(q));
-                logs[0] += f64::from(p[there]) - log_sum_exp(p);
-                logs[1] += f64::from(q[there]) - log_sum_exp(q);
+        let mut difference = vec![0.0_f64; hidden];
+        for (prompt, sign) in [(a, 1.0), (b, -1.0)] {
+            let (_, tokens) = self.read(prompt)?;
+            let mut states = States::default();
+            if self.watch(&tokens, CHUNK, Logits::None, &mut states, each).is_none() {
+                return Ok(None);
+            }
+            let first = usize::from(tokens.len() > 1);
+            let share = sign / (tokens.len() - first) as f64;
+            for x in states.0[layer][first * hidden..].chunks_exact(hidden) {
+                difference.iter_mut().zip(x).for_each(|(sum, x)| *sum += share * f64::from(*x));
             }
         }
-        let [perplexity, other_perplexity] = logs.map(|log| (-log / count as f64).exp());
-        Ok(Comparison {
-            perplexity,
-            other_perplexity,
-            kl_divergence: kl / count as f64,
-            same_top_token: same as f64 / count as f64,
-            tokens: count,
-        })
+        Ok(Some(difference.into_iter().map(|x| x as f32).collect()))
     }
 
     /// Changes what the model computes from now on; empty interventions change nothing. Forgets the prompt cache.
     ///
     /// # Errors
-    /// [`EngineError::BadSetting`] for a layer, head or width that the model does not have.
+    /// [`EngineError::BadSetting`] for a layer, head or width that the model does not have, or a strength or number
+    /// that is none.
     pub fn intervene(&mut self, what: Interventions) -> Result<(), EngineError> {
+        self.possible(&what)?;
+        self.interventions = what;
+        self.forget();
+        Ok(())
+    }
+
+    /// Whether the model has what would be changed.
+    fn possible(&self, what: &Interventions) -> Result<(), EngineError> {
         let config = &self.decoder.config;
         let (layers, heads, hidden) = (config.num_hidden_layers, config.num_attention_heads, config.hidden_size);
         let refuse = |what: String| Err(EngineError::BadSetting { what });
@@ -253,49 +214,79 @@ impl Model {
                     steering.vector.len()
                 ));
             }
+            if !steering.strength.is_finite() || steering.vector.iter().any(|x| !x.is_finite()) {
+                return refuse("a steering vector or its strength has a number that is not finite".into());
+            }
         }
-        self.interventions = what;
-        self.kept = None;
         Ok(())
+    }
+
+    /// Forgets what was computed for the last prompt: something has changed that it depends on.
+    pub(super) fn forget(&mut self) {
+        self.kept = None;
     }
 
     /// One forward pass with the interventions in force.
     pub(super) fn step(&mut self, tokens: &[TokenId], cache: &mut KvCache, which: Logits, logits: &mut Vec<f32>) {
+        self.pass(tokens, cache, which, logits, &mut Blind);
+    }
+
+    /// The same, with a probe that sees what the interventions left.
+    fn pass<P: Probe>(
+        &mut self,
+        tokens: &[TokenId],
+        cache: &mut KvCache,
+        which: Logits,
+        logits: &mut Vec<f32>,
+        probe: &mut P,
+    ) {
         if self.interventions == Interventions::default() {
-            self.decoder.forward(tokens, cache, &mut self.compute, which, logits, &mut Blind);
+            self.decoder.forward(tokens, cache, &mut self.compute, which, logits, probe);
         } else {
             let head_dim = self.decoder.config.head_dim;
-            let mut probe = Intervene { what: &self.interventions, head_dim };
-            self.decoder.forward(tokens, cache, &mut self.compute, which, logits, &mut probe);
+            let mut both = Both(Intervene { what: &self.interventions, head_dim }, probe);
+            self.decoder.forward(tokens, cache, &mut self.compute, which, logits, &mut both);
         }
     }
 
-    /// The logits after each token of a text, `tokens × vocab_size`, without a cache: for tests and references.
+    /// The logits after each token of a text, `tokens × vocab_size`, from an empty cache: for tests and references.
     #[doc(hidden)]
     pub fn all_logits(&mut self, tokens: &[TokenId], chunk: usize) -> Vec<f32> {
-        self.watch(tokens, chunk, Logits::All, &mut Blind)
+        let mut go_on = |_| ControlFlow::Continue(());
+        self.watch(tokens, chunk, Logits::All, &mut Blind, &mut go_on).expect("never stopped")
     }
 
-    /// The logits after the last of some tokens, without a cache: for tests against other engines.
+    /// The logits after the last of some tokens, from an empty cache: for tests against other engines.
     #[doc(hidden)]
     pub fn logits(&mut self, tokens: &[TokenId], chunk: usize) -> Vec<f32> {
-        self.watch(tokens, chunk, Logits::Last, &mut Blind)
+        let mut go_on = |_| ControlFlow::Continue(());
+        self.watch(tokens, chunk, Logits::Last, &mut Blind, &mut go_on).expect("never stopped")
     }
 
-    /// Runs tokens through with a probe, from an empty cache.
-    fn watch<P: Probe>(&mut self, tokens: &[TokenId], chunk: usize, which: Logits, probe: &mut P) -> Vec<f32> {
+    /// Runs tokens through with a probe, from an empty cache; `None` when `each`, asked between chunks, said stop.
+    fn watch<P: Probe>(
+        &mut self,
+        tokens: &[TokenId],
+        chunk: usize,
+        which: Logits,
+        probe: &mut P,
+        each: Each<'_>,
+    ) -> Option<Vec<f32>> {
         let mut cache = self.decoder.cache();
         let (mut all, mut part) = (Vec::new(), Vec::new());
         let chunks = tokens.chunks(chunk.clamp(1, CHUNK));
         let last = chunks.len() - 1;
         for (i, chunk) in chunks.enumerate() {
             let wanted = if which == Logits::Last && i < last { Logits::None } else { which };
-            self.decoder.forward(chunk, &mut cache, &mut self.compute, wanted, &mut part, probe);
+            self.pass(chunk, &mut cache, wanted, &mut part, probe);
             if wanted != Logits::None {
                 all.extend_from_slice(&part);
             }
+            if i < last && each(Update::Reading { done: cache.len(), total: tokens.len() }).is_break() {
+                return None;
+            }
         }
-        all
+        Some(all)
     }
 }
 
@@ -334,25 +325,4 @@ pub(super) fn pool(rows: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
         out.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
     }
     out
-}
-
-/// `Σ p ln(p / q)` in nats, where `p` and `q` are the softmax of the logits.
-pub fn kl_divergence(p: &[f32], q: &[f32]) -> f64 {
-    let (p_norm, q_norm) = (log_sum_exp(p), log_sum_exp(q));
-    let terms = p.iter().zip(q).map(|(p, q)| {
-        let (log_p, log_q) = (f64::from(*p) - p_norm, f64::from(*q) - q_norm);
-        libm::exp(log_p) * (log_p - log_q)
-    });
-    terms.sum::<f64>().max(0.0)
-}
-
-/// `ln Σ exp(logit)`: what turns a logit into a log-probability.
-pub fn log_sum_exp(logits: &[f32]) -> f64 {
-    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    largest + libm::log(logits.iter().map(|l| libm::exp(f64::from(*l) - largest)).sum::<f64>())
-}
-
-/// The id of the highest logit; of equal ones the smallest.
-fn highest(logits: &[f32]) -> usize {
-    (1..logits.len()).fold(0, |best, id| if logits[id] > logits[best] { id } else { best })
 }

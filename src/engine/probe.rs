@@ -154,6 +154,18 @@ pub struct Interventions {
     pub steering: Vec<Steering>,
 }
 
+impl Interventions {
+    /// These and others together.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.ablated_heads.extend(more.ablated_heads);
+        self.ablated_attentions.extend(more.ablated_attentions);
+        self.ablated_mlps.extend(more.ablated_mlps);
+        self.steering.extend(more.steering);
+        self
+    }
+}
+
 /// Carries out [`Interventions`] on heads of a width.
 #[derive(Debug)]
 pub struct Intervene<'a> {
@@ -186,5 +198,21 @@ impl Probe for Intervene<'_> {
             Edit::Mlp { layer, x, .. } if self.what.ablated_mlps.contains(&layer) => x.fill(0.0),
             Edit::Attention { .. } | Edit::Mlp { .. } => {}
         }
+    }
+}
+
+/// Changes with the first, then looks with the second.
+#[derive(Debug)]
+pub struct Both<'a, P>(pub Intervene<'a>, pub &'a mut P);
+
+impl<P: Probe> Probe for Both<'_, P> {
+    const LOOKS: bool = P::LOOKS;
+    const ATTENTIONS: bool = P::ATTENTIONS;
+    const EDITS: bool = true;
+    fn see(&mut self, seen: Seen<'_>) {
+        self.1.see(seen);
+    }
+    fn edit(&mut self, edit: Edit<'_>) {
+        self.0.edit(edit);
     }
 }

@@ -8,14 +8,14 @@ use super::model::forward_with;
 use super::probe::{Blind, Trace};
 use super::*;
 
-const WIDTH: u64 = 64;
-const FEED_FORWARD: u64 = 96;
-const HEADS: u64 = 4;
-const KV_HEADS: u64 = 2;
-const LAYERS: u32 = 2;
+pub(crate) const WIDTH: u64 = 64;
+pub(crate) const FEED_FORWARD: u64 = 96;
+pub(crate) const HEADS: u64 = 4;
+pub(crate) const KV_HEADS: u64 = 2;
+pub(crate) const LAYERS: u32 = 2;
 
 /// Bytes as tokens, plus two control tokens: every text can be cut.
-fn vocabulary() -> Vec<String> {
+pub(super) fn vocabulary() -> Vec<String> {
     // GPT-2's byte alphabet: printable bytes as themselves, the others from U+0100 on.
     let printable = |b: u32| (33..=126).contains(&b) || (161..=172).contains(&b) || (174..=255).contains(&b);
     let mut next = 0x100;
@@ -55,7 +55,7 @@ fn weights(numbers: &mut Numbers, count: u64, kind: u32) -> Vec<u8> {
     }
 }
 
-fn builder(kind: u32) -> Builder {
+pub(crate) fn builder(kind: u32) -> Builder {
     let vocab = vocabulary();
     let names: Vec<&str> = vocab.iter().map(String::as_str).collect();
     let mut numbers = Numbers(u64::from(kind) + 1);
@@ -109,22 +109,22 @@ fn builder(kind: u32) -> Builder {
     file.tensor("output_norm.weight", &[WIDTH], 0, ones(WIDTH))
 }
 
-fn open(file: &Builder, options: Options) -> Result<Model, EngineError> {
+pub(crate) fn open(file: &Builder, options: Options) -> Result<Model, EngineError> {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("tiny.gguf");
     std::fs::write(&path, file.bytes()).expect("written");
     Model::open_with(&path, options)
 }
 
-fn tiny(kind: u32) -> Model {
+pub(crate) fn tiny(kind: u32) -> Model {
     open(&builder(kind), Options::default()).expect("opens")
 }
 
-fn bits(logits: &[f32]) -> Vec<u32> {
+pub(crate) fn bits(logits: &[f32]) -> Vec<u32> {
     logits.iter().map(|l| l.to_bits()).collect()
 }
 
-fn run(model: &mut Model, job: Job) -> (Vec<Update>, Result<RunStats, EngineError>) {
+pub(crate) fn run(model: &mut Model, job: Job) -> (Vec<Update>, Result<RunStats, EngineError>) {
     let mut updates = vec![];
     let outcome = model.run(job, &mut |update| {
         updates.push(update);
@@ -134,7 +134,13 @@ fn run(model: &mut Model, job: Job) -> (Vec<Update>, Result<RunStats, EngineErro
 }
 
 fn generate(text: &str, sampling: SamplingParams, max_new_tokens: usize) -> Job {
-    Job::Generate { prompt: Prompt::Text(text.into()), sampling, max_new_tokens, top_candidates: 3 }
+    Job::Generate {
+        prompt: Prompt::Text(text.into()),
+        sampling,
+        max_new_tokens,
+        top_candidates: 3,
+        options: GenerationOptions::default(),
+    }
 }
 
 #[test]
@@ -145,7 +151,8 @@ fn cached_logits_equal_uncached_ones_for_every_type_set_and_split() {
         for isa in Isa::available() {
             for threads in [1, 3] {
                 let mut model =
-                    open(&builder(kind), Options { threads: Some(threads), isa: Some(isa) }).expect("opens");
+                    open(&builder(kind), Options { threads: Some(threads), isa: Some(isa), ..Options::default() })
+                        .expect("opens");
                 for chunk in [64, 7, 1] {
                     let got = bits(&model.logits(&tokens, chunk));
                     let want = first.get_or_insert_with(|| got.clone());
@@ -209,10 +216,15 @@ fn a_long_prompt_is_told_as_it_is_read_and_can_be_stopped() {
     let mut model = tiny(0);
     let text = "y".repeat(150);
     let (updates, _) = run(&mut model, Job::Next { prompt: Prompt::Text(text.clone()) });
-    assert!(matches!(
-        updates[..],
-        [Update::Reading { done: 64, total: 150 }, Update::Reading { done: 128, .. }, Update::Next(_)]
-    ));
+    // How many pieces there are depends on how long they take.
+    let (last, reading) = updates.split_last().expect("updates");
+    let mut before = 0;
+    for update in reading {
+        let Update::Reading { done, total: 150 } = update else { panic!("{update:?}") };
+        assert!((before + 1..150).contains(done), "{done}");
+        before = *done;
+    }
+    assert!(before > 0 && matches!(last, Update::Next(_)));
     let stats = model.run(Job::Next { prompt: Prompt::Text(format!("z{text}")) }, &mut |_| ControlFlow::Break(()));
     assert_eq!(stats.expect("runs").stop, Stop::Cancelled);
 }
@@ -241,6 +253,7 @@ fn typed_control_tokens_stay_text() {
             sampling: SamplingParams::greedy(),
             max_new_tokens: 1,
             top_candidates: 0,
+            options: GenerationOptions::default(),
         },
     );
     let Update::Prompt { text, tokens } = &updates[0] else { panic!("no prompt") };

@@ -17,6 +17,7 @@ use super::EngineError;
 use super::config::Config;
 use super::gguf::{GgmlType, Gguf, TensorInfo};
 use super::kernels;
+use super::safetensors::Safetensors;
 use super::weights::dequantize;
 
 /// A tensor in its file, not yet read.
@@ -126,14 +127,7 @@ impl<'a> Checkpoint<'a> {
                     let weights = &folder.weights;
                     weights.tensor(&format!("{}{name}", folder.prefix)).or_else(|| weights.tensor(name))
                 })?;
-                TensorView {
-                    path: &folder.weights.path,
-                    name: info.name.clone(),
-                    shape: info.shape.clone(),
-                    ggml_type: info.ggml_type,
-                    bytes: folder.weights.bytes(info),
-                    map: folder.weights.map(info),
-                }
+                safetensors_view(&folder.weights, info)
             }
         };
         self.taken.borrow_mut().insert(view.name.clone());
@@ -205,5 +199,17 @@ pub fn view<'a>(file: &'a Gguf, info: &TensorInfo) -> TensorView<'a> {
         ggml_type: info.ggml_type,
         bytes: file.bytes(info),
         map: file.map(),
+    }
+}
+
+/// A tensor of a safetensors file or set.
+pub fn safetensors_view<'a>(weights: &'a Safetensors, info: &TensorInfo) -> TensorView<'a> {
+    TensorView {
+        path: &weights.path,
+        name: info.name.clone(),
+        shape: info.shape.clone(),
+        ggml_type: info.ggml_type,
+        map: weights.map(info),
+        bytes: weights.bytes(info),
     }
 }

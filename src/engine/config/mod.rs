@@ -5,6 +5,8 @@
 
 mod gguf;
 mod hf;
+#[cfg(test)]
+mod tests;
 
 use super::rope::Rope;
 
@@ -117,6 +119,11 @@ impl Config {
         self.num_attention_heads * self.head_dim
     }
 
+    /// Whether GGUF files of this architecture have the rows of queries and keys in another order than Hugging Face's.
+    pub fn is_reordered_in_gguf(&self) -> bool {
+        Family::of(&self.architecture).is_some_and(|family| family.interleaved_in_gguf)
+    }
+
     /// Bytes that the keys and values of `positions` positions take.
     pub fn kv_bytes(&self, positions: usize) -> u64 {
         (self.num_hidden_layers * 2 * 4) as u64 * self.kv_width() as u64 * positions as u64
@@ -136,9 +143,8 @@ impl Config {
         let positive = |x: f32| x.is_finite() && x > 0.0;
         let caps = [self.attn_logit_softcapping, self.final_logit_softcapping];
         let scales = [self.attention_scale, self.embedding_multiplier, self.residual_multiplier, self.logits_scaling];
-        if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0)
-            || !caps.into_iter().flatten().chain(scales).all(positive)
-        {
+        let eps_is_good = self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0;
+        if !(eps_is_good && caps.into_iter().flatten().chain(scales).all(positive)) {
             return Err("a norm, scale or cap is out of range".into());
         }
         if self.windows.iter().flatten().any(|w| *w == 0) {

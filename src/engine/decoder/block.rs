@@ -1,8 +1,11 @@
 //! One block: attention and feed-forward, each read from the residual stream and added to it.
 
+use std::ops::Range;
+
 use super::super::attention::Shape;
 use super::super::cache::KvCache;
 use super::super::config::{Config, QkNorm};
+use super::super::lora::{Delta, Group};
 use super::super::probe::{Edit, Probe, Seen};
 use super::super::rope::RopeStyle;
 use super::super::weights::{Compute, Linear};
@@ -16,6 +19,8 @@ pub struct Projection {
     pub weight: Linear,
     /// `rows` numbers.
     pub bias: Option<Vec<f32>>,
+    /// What adapters add.
+    pub deltas: Vec<Delta>,
 }
 
 impl Projection {
@@ -26,6 +31,10 @@ impl Projection {
                 out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
             }
         }
+    }
+
+    fn rows(&self) -> usize {
+        self.weight.rows()
     }
 
     fn bytes(&self) -> u64 {
@@ -44,6 +53,9 @@ pub fn project<const N: usize>(
     compute.multiply(x, tokens, &mut products);
     for (projection, out) in jobs {
         projection.add_bias(out);
+        for delta in &projection.deltas {
+            delta.add(x, tokens, projection.weight.rows(), out, compute);
+        }
     }
 }
 
@@ -132,6 +144,39 @@ impl Block {
             }
         }
         buffers.add_to_x(self.post_feed_forward_norm.as_deref(), config, compute);
+    }
+
+    /// Of the projections that an adapter can change, each one's group, its rows there, and what adapters add to it;
+    /// `kv_width` is the width of keys. Experts are none.
+    pub fn deltas(&mut self, kv_width: usize) -> Vec<(Group, Range<usize>, &mut Vec<Delta>)> {
+        fn at(group: Group, first: usize, projection: &mut Projection) -> (Group, Range<usize>, &mut Vec<Delta>) {
+            (group, first..first + projection.rows(), &mut projection.deltas)
+        }
+        let mut all = Vec::with_capacity(7);
+        match &mut self.attention.qkv {
+            Qkv::Apart([q, k, v]) => {
+                let q_width = q.rows();
+                all.push(at(Group::Qkv, 0, q));
+                all.push(at(Group::Qkv, q_width, k));
+                all.push(at(Group::Qkv, q_width + kv_width, v));
+            }
+            Qkv::Fused(one) => all.push(at(Group::Qkv, 0, one)),
+        }
+        all.push(at(Group::O, 0, &mut self.attention.o_proj));
+        match &mut self.feed_forward {
+            FeedForward::Apart([gate, up, down]) => {
+                let wide = gate.rows();
+                all.push(at(Group::GateUp, 0, gate));
+                all.push(at(Group::GateUp, wide, up));
+                all.push(at(Group::Down, 0, down));
+            }
+            FeedForward::Fused([both, down]) => {
+                all.push(at(Group::GateUp, 0, both));
+                all.push(at(Group::Down, 0, down));
+            }
+            FeedForward::Experts(_) => {}
+        }
+        all
     }
 
     /// Bytes of the matrices in memory.

@@ -37,7 +37,8 @@ impl Decoder {
         let frequencies = config.rope.frequencies();
         let local_frequencies = config.local_rope.frequencies();
         let buffers = Buffers::default();
-        Ok(Self { config, embed_tokens, layers, norm, lm_head, frequencies, local_frequencies, buffers })
+        let adapters = Vec::new();
+        Ok(Self { config, embed_tokens, layers, norm, lm_head, frequencies, local_frequencies, adapters, buffers })
     }
 }
 
@@ -79,7 +80,7 @@ impl<'a> Layer<'a> {
             Some(view) => Some(view.expect(&[shape[0]])?.to_f32()?),
             None => None,
         };
-        Ok(Projection { weight: self.linear(part, shape)?, bias })
+        Ok(Projection { weight: self.linear(part, shape)?, bias, deltas: Vec::new() })
     }
 
     fn attention(&self) -> Result<Attention, EngineError> {

@@ -7,8 +7,11 @@ mod block;
 mod experts;
 mod load;
 
+use std::ops::Range;
+
 use super::cache::KvCache;
 use super::config::Config;
+use super::lora::{Attached, Delta, Group};
 use super::probe::{Edit, Probe, Seen};
 use super::rope::Frequencies;
 use super::weights::{Compute, Linear};
@@ -29,6 +32,8 @@ pub struct Decoder {
     lm_head: Option<Linear>,
     frequencies: Frequencies,
     local_frequencies: Frequencies,
+    /// The adapters in use; what they add hangs on the projections.
+    pub adapters: Vec<Attached>,
     buffers: Buffers,
 }
 
@@ -45,7 +50,7 @@ pub enum Logits {
 
 /// Numbers between operations, kept to save allocations; `tokens ×` the width that each name implies.
 #[derive(Debug, Default)]
-struct Buffers {
+pub(in crate::engine) struct Buffers {
     x: Vec<f32>,
     normed: Vec<f32>,
     q: Vec<f32>,
@@ -120,6 +125,11 @@ impl Decoder {
         let mut out = vec![0.0; x.len()];
         compute.rms_norm(x, &self.norm, self.config.rms_norm_eps, &mut out);
         out
+    }
+
+    /// Where adapters hang in a layer: of each projection its group, its rows there, and what is added to it.
+    pub fn deltas(&mut self, layer: usize) -> Vec<(Group, Range<usize>, &mut Vec<Delta>)> {
+        self.layers[layer].deltas(self.config.kv_width())
     }
 
     /// Bytes that the weights take in memory.

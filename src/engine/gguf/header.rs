@@ -1,6 +1,7 @@
 //! The header of a GGUF file: metadata, tensors, and every fault that can be told without guessing.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Place;
 use std::fmt;
 use std::ops::Range;
 
@@ -138,11 +139,14 @@ impl<'a> Reader<'a, '_> {
         let kind = self.u32()?;
         let value = self.value(kind, key.as_deref())?;
         let Some(key) = key else { return Ok(()) };
-        if self.header.metadata.contains_key(&key) {
-            self.fault(at, format_args!("the key `{key}` is there twice"));
-        } else {
-            self.header.metadata.insert(key, Pair { at, value });
-        }
+        let twice = match self.header.metadata.entry(key) {
+            Place::Vacant(place) => {
+                place.insert(Pair { at, value });
+                return Ok(());
+            }
+            Place::Occupied(there) => there.key().clone(),
+        };
+        self.fault(at, format_args!("the key `{twice}` is there twice"));
         Ok(())
     }
 

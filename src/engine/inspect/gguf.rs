@@ -142,6 +142,8 @@ impl Values<'_> {
     fn shown(&self, value: &Value, all: bool) -> Json {
         match value {
             Value::Int(n) => i64::try_from(*n).map_or_else(|_| json!(*n as u64), |n| json!(n)),
+            // Most are 32 bits wide in the file; 1e-5 should not become 0.0000099999997.
+            Value::Float(x) if f64::from(*x as f32) == *x => json!(short(*x as f32)),
             Value::Float(x) => json!(x),
             Value::Bool(b) => json!(b),
             Value::Text(text) if all || text.len() <= SHOWN_TEXT => json!(text),
@@ -156,6 +158,11 @@ impl Values<'_> {
             }
         }
     }
+}
+
+/// The shortest decimal that means the same `f32`.
+fn short(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
 }
 
 fn items(kind: u32, bytes: &[u8], most: usize) -> Vec<Json> {
@@ -181,7 +188,7 @@ fn items(kind: u32, bytes: &[u8], most: usize) -> Vec<Json> {
             3 => json!(number as i16),
             5 => json!(number as i32),
             11 => json!(number as i64),
-            6 => json!(f32::from_bits(number as u32)),
+            6 => json!(short(f32::from_bits(number as u32))),
             12 => json!(f64::from_bits(number)),
             7 => json!(number != 0),
             _ => json!(String::from_utf8_lossy(&raw[8..])),
@@ -223,7 +230,7 @@ fn tokenizer(values: &Values<'_>) -> Vec<Fact> {
     }
     if let Some(Value::Array { item: 4 | 5, bytes, .. }) = values.get("tokenizer.ggml.token_type") {
         let special = values.bytes[bytes.clone()].as_chunks::<4>().0.iter().filter(|t| u32::from_le_bytes(**t) == 3);
-        fact("special tokens", special.count().to_string());
+        fact("special", special.count().to_string());
     }
     for (name, key) in [
         ("begins with", "tokenizer.ggml.bos_token_id"),

@@ -191,7 +191,7 @@ pub fn inspect_bytes(bytes: &[u8], path: &Path, wanted: &Wanted) -> Report {
             report.faults.at(0, format_args!("it is {}", kind.advice()));
         }
         Kind::Empty | Kind::LfsPointer | Kind::WebPage => report.faults.at(0, format_args!("it is {}", kind.advice())),
-        Kind::Json => report.remarks.add(None, format_args!("it is {}", kind.advice())),
+        Kind::Json => report.unknown(format_args!("it is {}", kind.advice())),
         _ => report.unknown(format_args!("it is {}; osai cannot look into it", kind.advice())),
     }
     report.finish();

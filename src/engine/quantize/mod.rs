@@ -180,15 +180,22 @@ fn convert(
 }
 
 /// Rows in another type: their bytes, and of each row the sum of squared differences and of squares.
-type Recoded = (Vec<u8>, Vec<(f64, f64)>);
+pub(super) type Recoded = (Vec<u8>, Vec<(f64, f64)>);
 
 fn recode(bytes: &[u8], from: GgmlType, to: GgmlType, columns: usize) -> Result<Recoded, String> {
-    let before = decode(bytes, from)?;
+    code(&decode(bytes, from)?, to, columns)
+}
+
+/// Weights in a type, rows of `columns`.
+///
+/// # Errors
+/// A weight that is no number, or that the type cannot hold.
+pub(super) fn code(before: &[f32], to: GgmlType, columns: usize) -> Result<Recoded, String> {
     if let Some(at) = before.iter().position(|x| !x.is_finite()) {
         return Err(format!("one of its weights is {}", before[at]));
     }
     let mut codes = Vec::with_capacity(before.len() / to.block_len() * to.block_bytes());
-    encode(&before, to, &mut codes)?;
+    encode(before, to, &mut codes)?;
     let after = decode(&codes, to)?;
     let mut errors = Vec::with_capacity(before.len() / columns);
     for (x, y) in before.chunks_exact(columns).zip(after.chunks_exact(columns)) {

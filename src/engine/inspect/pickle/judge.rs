@@ -158,6 +158,11 @@ const DANGEROUS_MODULES: &[&str] = &[
     "importlib",
     "imp",
     "_imp",
+    "_frozen_importlib",
+    "_frozen_importlib_external",
+    "_signal",
+    "_sqlite3",
+    "syslog",
     "zipimport",
     "pkgutil",
     "pkg_resources",
@@ -383,7 +388,7 @@ const DANGEROUS_NAMES: &[(&str, &[&str])] = &[
 /// The name that Python 3 gives a module of Python 2 when it reads an old pickle.
 fn modern(module: &str) -> &str {
     match module {
-        "__builtin__" => "builtins",
+        "__builtin__" | "__builtins__" => "builtins",
         "copy_reg" => "copyreg",
         other => other,
     }
