@@ -1,6 +1,6 @@
 //! The header of a GGUF file: metadata, tensors, and every fault that can be told without guessing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::fmt;
 use std::ops::Range;
 
@@ -138,10 +138,13 @@ impl<'a> Reader<'a, '_> {
         let kind = self.u32()?;
         let value = self.value(kind, key.as_deref())?;
         let Some(key) = key else { return Ok(()) };
-        if self.header.metadata.contains_key(&key) {
-            self.fault(at, format_args!("the key `{key}` is there twice"));
-        } else {
-            self.header.metadata.insert(key, Pair { at, value });
+        match self.header.metadata.entry(key) {
+            btree_map::Entry::Occupied(twin) => {
+                self.header.faults.at(at, format_args!("the key `{}` is there twice", twin.key()))
+            }
+            btree_map::Entry::Vacant(place) => {
+                place.insert(Pair { at, value });
+            }
         }
         Ok(())
     }
