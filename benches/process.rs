@@ -1,13 +1,16 @@
 //! `cargo bench --bench process [-- FILE.gguf]`: what it costs that the app's model runs in a process of its own.
 //!
-//! The same jobs on a thread and in a process, in turn; wall-clock medians of one machine in one call.
+//! The same jobs on a thread and in a process, in turn; wall-clock medians of one machine in one call. One thread for the
+//! kernels, so that a busy machine disturbs both ways alike.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
-use osai::engine::{Job, Launch, Model, ModelProcess, Prompt, Run, RunId, SamplingParams, Update, Worker};
+use osai::engine::{
+    GenerationOptions, Job, Launch, Model, ModelProcess, Options, Prompt, Run, RunId, SamplingParams, Update, Worker,
+};
 
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
@@ -26,7 +29,7 @@ impl Seat {
         let (path, mut model) = (path.to_owned(), None);
         let execute = move |job, each: &mut dyn FnMut(Update) -> ControlFlow<()>| {
             if model.is_none() {
-                model = Some(Model::open(&path)?);
+                model = Some(Model::open_with(&path, Options { threads: Some(1), ..Options::default() })?);
             }
             model.as_mut().expect("opened above").run(job, each)
         };
@@ -36,7 +39,7 @@ impl Seat {
 
     fn process(path: &Path) -> Self {
         let (send, news) = mpsc::channel();
-        let arguments = vec!["serve-model".into(), path.into()];
+        let arguments = vec!["serve-model".into(), "--threads".into(), "1".into(), path.into()];
         let launch = Launch { model: path.into(), program: env!("CARGO_BIN_EXE_osai").into(), arguments };
         let process = ModelProcess::new(launch, move |run, update| drop(send.send((run, update)))).expect("a thread");
         Self { start: Box::new(move |id, job| process.start(id, job)), news }
@@ -51,11 +54,11 @@ impl Seat {
             let (_, update) = self.news.recv().expect("news");
             let now = started.elapsed().as_secs_f64() * 1e3;
             match update {
-                Update::Finished(_) => {
+                // Without a file the news is the failure.
+                Update::Finished(_) | Update::Failed(_) => {
                     drop(run);
                     return (first.unwrap_or(now), now);
                 }
-                Update::Failed(error) => panic!("{error}"),
                 _ => _ = first.get_or_insert(now),
             }
         }
@@ -76,7 +79,13 @@ fn main() {
         }
         rows.push((what.to_owned(), median(thread), median(process)));
     };
-    let seat = |is_process| if is_process { Seat::process(&path) } else { Seat::thread(&path) };
+    let at_path = |path: &Path, is_process| if is_process { Seat::process(path) } else { Seat::thread(path) };
+    let seat = |is_process| at_path(&path, is_process);
+    if let Err(error) = Model::open(&path) {
+        return println!("{error}");
+    }
+    let nowhere = Path::new("/no/such/model.gguf");
+    row("ms to start, and to find no file", 200, &|is_process| at_path(nowhere, is_process).time(Job::Open).1);
     row("ms to open, from nothing to the first news", 15, &|is_process| seat(is_process).time(Job::Open).0);
     let tokenize = || Job::Tokenize { text: "Hello".into() };
     row("ms to cut a text, from nothing", 15, &|is_process| seat(is_process).time(tokenize()).1);
@@ -92,6 +101,7 @@ fn main() {
         sampling: SamplingParams { seed: Some(7), ..SamplingParams::default() },
         max_new_tokens: 128,
         top_candidates: 10,
+        options: GenerationOptions::default(),
     };
     row("ms for a text of 128 tokens", 11, &|is_process| at(is_process).time(generate()).1);
     println!("{:52} {:>10} {:>10} {:>10}", "", "thread", "process", "more");

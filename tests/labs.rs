@@ -4,7 +4,7 @@
 
 use osai::content::{Block, Library};
 use osai::engine::{
-    Candidate, EngineError, Job, ModelInfo, NextTokens, Prompt, RunStats, Stop, TextToken, TokenId, Update,
+    Candidate, EngineError, Job, Mask, ModelInfo, NextTokens, Prompt, RunStats, Stop, TextToken, TokenId, Update,
 };
 use osai::labs::{self, Key, KeyPress, LABS, Lab, Reaction};
 use osai::theme::{Palette, Theme};
@@ -18,16 +18,31 @@ fn token(id: TokenId, bytes: &[u8]) -> TextToken {
 }
 
 fn stats(stop: Stop, new_tokens: usize) -> RunStats {
-    RunStats { stop, seed: 1, prompt_tokens: 5, new_tokens, tokens_per_second: 31.5, time_to_first_token_ms: 180.0 }
+    RunStats {
+        stop,
+        seed: 1,
+        prompt_tokens: 5,
+        new_tokens,
+        tokens_per_second: 31.5,
+        time_to_first_token_ms: 180.0,
+        ..RunStats::default()
+    }
 }
 
 fn candidate(id: TokenId, text: &str, probability: f32) -> Candidate {
-    Candidate { token: token(id, text.as_bytes()), logit: probability.ln(), probability, kept: true }
+    Candidate { token: token(id, text.as_bytes()), logit: probability.ln(), probability, kept: true, allowed: true }
 }
 
 fn drawn(id: TokenId, text: &str, probability: f32) -> Update {
     let chosen = candidate(id, text, probability);
-    Update::Token { candidates: vec![chosen.clone(), candidate(99, " else", 0.01)], chosen, text: text.into() }
+    Update::Token {
+        candidates: vec![chosen.clone(), candidate(99, " else", 0.01)],
+        chosen,
+        text: text.into(),
+        mask: None,
+        logprobs: None,
+        elapsed_ms: 0.0,
+    }
 }
 
 /// A vocabulary of five: logits such that softmax gives 60, 20, 10, 6 and 4%.
@@ -70,7 +85,15 @@ fn every_update() -> Vec<Update> {
         next(),
         Update::Prompt { text: "<|im_start|>user".into(), tokens: vec![token(1, b"Hi")] },
         drawn(1, " Paris\u{202e}\u{1b}]52;c;x\u{7}", 0.7),
-        Update::Token { chosen: candidate(2, "", f32::NAN), text: String::new(), candidates: vec![] },
+        Update::Token {
+            chosen: candidate(2, "", f32::NAN),
+            text: String::new(),
+            candidates: vec![],
+            mask: Some(Mask { allowed: 0, mass: f32::NAN }),
+            logprobs: None,
+            elapsed_ms: f64::NAN,
+        },
+        Update::Rest { text: "\u{1b}[2J".into() },
         Update::Finished(stats(Stop::Length, 2)),
         Update::Finished(stats(Stop::Cancelled, 0)),
         Update::Failed(EngineError::ContextOverflow { prompt: 9, limit: 4 }),

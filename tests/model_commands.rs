@@ -146,3 +146,13 @@ fn the_bundled_model_is_shown_with_its_hash_and_licence() {
     assert_eq!(shown["info"]["vocab_size"], 49_152);
     assert_eq!(shown["fault"], Value::Null);
 }
+
+#[test]
+fn an_instruction_set_that_is_not_there_is_refused_by_name() {
+    for name in ["sse9", if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" }] {
+        let out = Command::new(env!("CARGO_BIN_EXE_osai")).arg("paths").env("OSAI_CPU", name).output().expect("runs");
+        let told = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{told}");
+        assert!(told.contains(&format!("`{name}`")) && told.contains("scalar"), "{told}");
+    }
+}

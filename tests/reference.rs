@@ -7,7 +7,9 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use osai::engine::{Isa, Job, Model, Options, Prompt, RunStats, SamplingParams, Stop, TokenId, Update};
+use osai::engine::{
+    GenerationOptions, Isa, Job, Model, Options, Prompt, RunStats, SamplingParams, Stop, TokenId, Update,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -52,7 +54,13 @@ fn run(model: &mut Model, job: Job) -> (Vec<Update>, RunStats) {
 }
 
 fn generate(prompt: &str, sampling: SamplingParams, max_new_tokens: usize) -> Job {
-    Job::Generate { prompt: Prompt::Text(prompt.into()), sampling, max_new_tokens, top_candidates: 2 }
+    Job::Generate {
+        prompt: Prompt::Text(prompt.into()),
+        sampling,
+        max_new_tokens,
+        top_candidates: 2,
+        options: GenerationOptions::default(),
+    }
 }
 
 fn chosen(updates: &[Update]) -> Vec<TokenId> {
@@ -124,7 +132,9 @@ fn every_instruction_set_and_number_of_threads_gives_the_same_logits() {
     let mut reference: Option<Vec<u32>> = None;
     for isa in Isa::available() {
         for threads in [1, 2, 3] {
-            let mut model = Model::open_with(&path, Options { threads: Some(threads), isa: Some(isa) }).expect("opens");
+            let mut model =
+                Model::open_with(&path, Options { threads: Some(threads), isa: Some(isa), ..Options::default() })
+                    .expect("opens");
             for chunk in [64, 3, 1] {
                 let logits = model.logits(&[504, 3575, 282, 4649, 314, 7042, 30, 504, 3575], chunk);
                 let bits: Vec<u32> = logits.iter().map(|l| l.to_bits()).collect();
@@ -149,7 +159,7 @@ fn a_seed_gives_the_same_tokens_every_time() {
 
 #[test]
 fn a_chat_ends_by_itself_and_goes_on_from_its_cache() {
-    use osai::engine::{ChatMessage, Role};
+    use osai::engine::{ChatMessage, GenerationOptions, Role};
     let Some(mut model) = common::model() else { return };
     let say = |role, content: &str| ChatMessage { role, content: content.into() };
     let mut turns = vec![say(Role::User, "Say hello.")];
@@ -158,6 +168,7 @@ fn a_chat_ends_by_itself_and_goes_on_from_its_cache() {
         sampling: SamplingParams::greedy(),
         max_new_tokens: 200,
         top_candidates: 0,
+        options: GenerationOptions::default(),
     };
     let (updates, stats) = run(&mut model, job(&turns));
     assert_eq!(stats.stop, Stop::Stop);

@@ -9,7 +9,13 @@ use jiff::ZonedDateTime;
 use jiff::civil::{Date, time};
 use jiff::tz::TimeZone;
 
-use crate::engine::SamplingParams;
+use super::embed::EmbedArgs;
+use super::lora::{ApplyArgs, ConvertArgs};
+use super::merge::MergeArgs;
+use super::score::ScoreArgs;
+use super::trace::TraceArgs;
+use crate::engine::quantize::Recipe;
+use crate::engine::{BiasToken, SamplingParams};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,7 +76,10 @@ pub struct GlobalArgs {
     /// A model by name, or a GGUF file
     #[arg(long, global = true, value_name = "MODEL")]
     pub model: Option<OsString>,
-    /// Threads for the model; as many as there are cores if not given
+    /// Use a LoRA adapter, a PEFT folder or GGUF file, perhaps with its strength; may be given again
+    #[arg(long, global = true, value_name = "FILE[:STRENGTH]")]
+    pub lora: Vec<OsString>,
+    /// Threads for the model; as many as there are physical cores if not given
     #[arg(long, global = true, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
     /// Colour and weight in the output
@@ -117,6 +126,12 @@ pub enum Command {
     Next(NextArgs),
     /// Let the model continue a text
     Generate(GenerateArgs),
+    /// Show how well the model foresees a text, token by token
+    Score(ScoreArgs),
+    /// Turn texts into vectors and show how near they are
+    Embed(EmbedArgs),
+    /// Look inside the model while it reads a text
+    Trace(TraceArgs),
     /// Ask the model, or talk with it
     Chat(ChatArgs),
     /// Add, list and show models
@@ -284,6 +299,9 @@ pub struct FilterArgs {
     /// Keep tokens at least this many times as likely as the likeliest
     #[arg(long, value_name = "P", value_parser = min_p)]
     pub min_p: Option<f32>,
+    /// Keep the tokens whose surprise is nearest to the expected one, until they reach this probability
+    #[arg(long, value_name = "P", value_parser = typical_p)]
+    pub typical_p: Option<f32>,
 }
 
 impl FilterArgs {
@@ -294,6 +312,7 @@ impl FilterArgs {
             top_k: self.top_k,
             top_p: self.top_p,
             min_p: self.min_p,
+            typical_p: self.typical_p,
             ..SamplingParams::default()
         }
     }
@@ -309,12 +328,77 @@ pub struct DrawArgs {
     /// Above 1 makes tokens that are in the text already less likely
     #[arg(long, value_name = "X", value_parser = repetition_penalty)]
     pub repetition_penalty: Option<f32>,
+    /// Taken off a token's logit for each time that the answer has it; -2 to 2, as OpenAI defines it
+    #[arg(long, value_name = "X", value_parser = penalty, allow_negative_numbers = true)]
+    pub frequency_penalty: Option<f32>,
+    /// Taken off a token's logit once if the answer has it; -2 to 2, as OpenAI defines it
+    #[arg(long, value_name = "X", value_parser = penalty, allow_negative_numbers = true)]
+    pub presence_penalty: Option<f32>,
+    /// Add to a token's logit, -100 (all but never) to 100; TOKEN is a number, or a text that is one token: ` Paris=-5`
+    #[arg(long, value_name = "TOKEN=BIAS", value_parser = logit_bias)]
+    pub logit_bias: Vec<(BiasToken, f32)>,
     /// Same seed, same text; drawn and reported if not given
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Where the answer ends.
+    #[command(flatten)]
+    pub ending: EndingArgs,
+    /// What form it has.
+    #[command(flatten)]
+    pub form: FormArgs,
+    /// What is shown of it.
+    #[command(flatten)]
+    pub shown: ShownArgs,
+}
+
+/// Where an answer ends.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Ending")]
+pub struct EndingArgs {
     /// Stop after this many tokens
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = count)]
     pub max_new_tokens: usize,
+    /// Stop before this text, which is not shown; may be given several times
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub stop: Vec<String>,
+    /// When the context is full, forget the oldest tokens after the first N (the system prompt if no N is given) and
+    /// read the rest again; otherwise the answer ends there
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, value_parser = keep)]
+    pub context_shift: Option<Option<usize>>,
+}
+
+/// What form an answer has.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Form")]
+pub struct FormArgs {
+    /// Allow only JSON that fits the JSON Schema in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "grammar")]
+    pub schema: Option<PathBuf>,
+    /// Allow only texts of the grammar in this file (GBNF, llama.cpp's notation)
+    #[arg(long, value_name = "FILE")]
+    pub grammar: Option<PathBuf>,
+    /// Print each token with the number of tokens allowed there, and what the model wanted but was not allowed
+    #[arg(long)]
+    pub show_mask: bool,
+}
+
+/// What is shown of an answer.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Showing")]
+pub struct ShownArgs {
+    /// Print each token with its log-probability and those of the N likeliest; of the model's own distribution, before
+    /// temperature, bias, penalties, grammar and filters
+    #[arg(long, value_name = "N", value_parser = logprobs)]
+    pub logprobs: Option<usize>,
+    /// Print the prompt after the chat template, as text and tokens, and run nothing
+    #[arg(long)]
+    pub show_prompt: bool,
+    /// Print time, speed, memory and energy at the end (JSON has them always)
+    #[arg(long)]
+    pub stats: bool,
+    /// Watts that a busy core draws, for the estimate of the energy where it cannot be measured; 5 if not given
+    #[arg(long, value_name = "W", value_parser = watts)]
+    pub watts: Option<f32>,
 }
 
 impl DrawArgs {
@@ -322,6 +406,9 @@ impl DrawArgs {
     pub fn sampling(&self, temperature: f32) -> SamplingParams {
         SamplingParams {
             repetition_penalty: self.repetition_penalty.unwrap_or(1.0),
+            frequency_penalty: self.frequency_penalty.unwrap_or(0.0),
+            presence_penalty: self.presence_penalty.unwrap_or(0.0),
+            logit_bias: self.logit_bias.clone(),
             seed: self.seed,
             ..self.filters.sampling(temperature)
         }
@@ -372,6 +459,12 @@ pub enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Merge models of the same shape into a new one
+    Merge(MergeArgs),
+    /// Merge LoRA adapters into a model's weights, as a new model
+    ApplyLora(ApplyArgs),
+    /// Write a LoRA adapter as GGUF or as PEFT's folder; --model names the model that it is for
+    ConvertLora(ConvertArgs),
     /// Remove a model from your own store
     Rm {
         /// Name (or name@version)
@@ -381,12 +474,37 @@ pub enum ModelCommand {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Write a model's weights in fewer bits, as llama.cpp's quantiser does
+    Quantize(QuantizeArgs),
     /// Print the file of a model; exit 1 if it is not here
     Path {
         /// Name; the default model if not given
         #[arg(value_name = "NAME")]
         name: Option<OsString>,
     },
+}
+
+/// `osai model quantize`.
+#[derive(Debug, ClapArgs)]
+pub struct QuantizeArgs {
+    /// Name (or name@version) or GGUF file, best in F16, BF16 or F32
+    #[arg(value_name = "MODEL")]
+    pub model: OsString,
+    /// The file to write
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// Which mixture of types: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K, ...
+    #[arg(long, value_name = "RECIPE", value_parser = recipe)]
+    pub to: Recipe,
+    /// Also weights that are quantised already; they lose a second time
+    #[arg(long)]
+    pub again: bool,
+    /// Replace OUT if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON: every tensor with its types, bytes and error
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `osai model inspect`.
@@ -428,6 +546,43 @@ fn min_p(text: &str) -> Result<f32, String> {
 
 fn repetition_penalty(text: &str) -> Result<f32, String> {
     number(text, |p| (0.1..=10.0).contains(p), "the repetition penalty is 0.1 to 10; 1 changes nothing")
+}
+
+fn recipe(text: &str) -> Result<Recipe, String> {
+    Recipe::named(text).ok_or_else(|| format!("it is one of {}", Recipe::names()))
+}
+
+fn typical_p(text: &str) -> Result<f32, String> {
+    number(text, |p| *p > 0.0 && *p <= 1.0, "typical-p is above 0 and at most 1 (which keeps all)")
+}
+
+fn penalty(text: &str) -> Result<f32, String> {
+    number(text, |p| (-2.0..=2.0).contains(p), "the penalty is -2 to 2; 0 changes nothing")
+}
+
+fn watts(text: &str) -> Result<f32, String> {
+    number(text, |w| *w > 0.0 && *w <= 1_000.0, "the watts are above 0 and at most 1000")
+}
+
+fn logprobs(text: &str) -> Result<usize, String> {
+    number(text, |n| *n <= 256, "it is a whole number from 0 to 256")
+}
+
+fn keep(text: &str) -> Result<usize, String> {
+    number(text, |_| true, "it is a whole number of tokens")
+}
+
+/// `TOKEN=BIAS`; the token may hold an equals sign itself, and quotes make a number a text.
+fn logit_bias(text: &str) -> Result<(BiasToken, f32), String> {
+    let (token, bias) = text.rsplit_once('=').ok_or("write TOKEN=BIAS, for example 7042=-100")?;
+    let bias = number(bias, |b| (-100.0..=100.0).contains(b), "the bias after `=` is -100 to 100")?;
+    let quoted = token.strip_prefix('"').and_then(|token| token.strip_suffix('"'));
+    let token = match (quoted, token.parse()) {
+        (Some(text), _) => BiasToken::Text(text.into()),
+        (None, Ok(id)) => BiasToken::Id(id),
+        (None, Err(_)) => BiasToken::Text(token.into()),
+    };
+    Ok((token, bias))
 }
 
 fn count(text: &str) -> Result<usize, String> {

@@ -5,10 +5,10 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use super::args::ChatArgs;
 use super::environment::Globals;
 use super::failure::{DATA, Failure};
-use super::generate::{finish, one_answer, stream};
+use super::generate::{How, finish, one_answer, stream};
 use super::out::Out;
 use super::session::{self, Interrupt};
-use crate::engine::{ChatMessage, Job, Model, Prompt, Role, SamplingParams};
+use crate::engine::{ChatMessage, Model, Prompt, Role};
 use crate::models;
 
 /// The temperature of `chat` when none is given; the bundled model's card recommends it, with top-p 0.9.
@@ -21,6 +21,7 @@ pub fn chat(args: &ChatArgs, globals: &Globals, out: &mut Out) -> Result<(), Fai
     if args.draw.filters.temperature.is_none() && args.draw.filters.top_p.is_none() {
         sampling.top_p = Some(TOP_P);
     }
+    let how = How::new(&args.draw, sampling)?;
     let mut messages = Vec::new();
     if let Some(system) = &args.system {
         messages.push(ChatMessage { role: Role::System, content: system.clone() });
@@ -29,8 +30,10 @@ pub fn chat(args: &ChatArgs, globals: &Globals, out: &mut Out) -> Result<(), Fai
         let content = session::text_of(&args.prompt)?;
         messages.push(ChatMessage { role: Role::User, content });
         let mut model = session::open_model(globals)?;
-        let interrupt = Interrupt::catch()?;
-        return one_answer(&mut model, Prompt::Chat(messages), sampling, &args.draw, args.json, &interrupt, out);
+        return one_answer(&mut model, Prompt::Chat(messages), &how, args.json, out);
+    }
+    if how.shows_prompt() {
+        return Err(Failure::usage("there is no prompt to show; give one, or `-` to read it from standard input"));
     }
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         return Err(Failure::usage(
@@ -38,17 +41,11 @@ pub fn chat(args: &ChatArgs, globals: &Globals, out: &mut Out) -> Result<(), Fai
         ));
     }
     let mut model = session::open_model(globals)?;
-    converse(&mut model, messages, &sampling, args.draw.max_new_tokens, out)
+    converse(&mut model, messages, &how, out)
 }
 
 /// Turn by turn until end of input. Ctrl-C stops an answer; while the learner types, it leaves.
-fn converse(
-    model: &mut Model,
-    mut messages: Vec<ChatMessage>,
-    sampling: &SamplingParams,
-    max_new_tokens: usize,
-    out: &mut Out,
-) -> Result<(), Failure> {
+fn converse(model: &mut Model, mut messages: Vec<ChatMessage>, how: &How, out: &mut Out) -> Result<(), Failure> {
     let interrupt = Interrupt::catch()?;
     let kept = messages.len();
     let info = model.info();
@@ -75,11 +72,9 @@ fn converse(
             Some(text) => text.to_owned(),
         };
         messages.push(ChatMessage { role: Role::User, content });
-        let prompt = Prompt::Chat(messages.clone());
-        let job = Job::Generate { prompt, sampling: sampling.clone(), max_new_tokens, top_candidates: 0 };
-        match stream(model, job, true, &interrupt, out) {
+        match stream(model, Prompt::Chat(messages.clone()), how, true, &interrupt, out) {
             Ok((answer, stats)) => {
-                finish(&answer, &stats, out)?;
+                finish(&answer, &stats, how, out)?;
                 messages.push(ChatMessage { role: Role::Assistant, content: answer.text });
             }
             // A question that does not fit is taken back; the conversation goes on.

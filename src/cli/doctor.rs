@@ -14,7 +14,7 @@ use super::failure::{Failure, NOT_FOUND};
 use super::model::size_of;
 use super::out::{Out, safe};
 use super::session;
-use crate::engine::{self, Confinement};
+use crate::engine::{self, Confinement, Isa, physical_cores};
 use crate::models::{self, megabytes};
 
 /// Smallest size on which the app is usable.
@@ -216,8 +216,9 @@ fn available_memory() -> Option<u64> {
 
 fn processor(globals: &Globals) -> Check {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let used = globals.threads.unwrap_or(cores);
-    Check::ok("processor", format!("{cores} cores, {used} threads for the model, {}", std::env::consts::ARCH))
+    let used = globals.threads.unwrap_or_else(physical_cores);
+    let isa = globals.isa.unwrap_or_else(Isa::detect).name();
+    Check::ok("processor", format!("{cores} cores, {used} threads for the model, {}, {isa}", std::env::consts::ARCH))
 }
 
 /// What the system keeps the model's process of the app from.

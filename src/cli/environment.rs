@@ -9,7 +9,8 @@ use std::sync::Arc;
 use jiff::ZonedDateTime;
 
 use super::args::{Color, GlobalArgs};
-use super::failure::{DATA, Failure};
+use super::failure::{DATA, Failure, USAGE};
+use crate::engine::Isa;
 use crate::models::{self, SearchPath};
 use crate::theme::Palette;
 
@@ -22,6 +23,8 @@ pub struct Environment {
     pub osai_data_dir: Option<PathBuf>,
     /// `OSAI_MODEL_DIR`.
     pub osai_model_dir: Option<PathBuf>,
+    /// `OSAI_CPU`: the instruction set for the model, for tests.
+    pub osai_cpu: Option<String>,
     /// `XDG_DATA_HOME`; by the standard a relative path counts as none.
     pub xdg_data_home: Option<PathBuf>,
     /// `XDG_DATA_DIRS`, split.
@@ -58,6 +61,7 @@ impl Environment {
             home: env::home_dir().filter(|home| home.is_absolute()),
             osai_data_dir: set("OSAI_DATA_DIR").map(PathBuf::from),
             osai_model_dir: set("OSAI_MODEL_DIR").map(PathBuf::from),
+            osai_cpu: text("OSAI_CPU"),
             xdg_data_home: set("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
             xdg_data_dirs: set("XDG_DATA_DIRS").map(|dirs| env::split_paths(&dirs).collect()).unwrap_or_default(),
             program_dir: env::current_exe()
@@ -168,8 +172,12 @@ pub struct Globals {
     pub pack: Option<PathBuf>,
     /// The model asked for: a path or a name.
     pub model: Option<OsString>,
+    /// LoRA adapters for the model, perhaps with their strengths.
+    pub lora: Vec<OsString>,
     /// Threads for the model, if limited.
     pub threads: Option<usize>,
+    /// Instruction set for the model, if not the best.
+    pub isa: Option<Isa>,
     color: Color,
     now: Option<ZonedDateTime>,
 }
@@ -180,11 +188,21 @@ impl Globals {
     /// # Errors
     /// A flag that contradicts the machine.
     pub(super) fn new(args: &GlobalArgs, env: Environment) -> Result<Self, Failure> {
+        let isa = match env.osai_cpu.as_deref().map(Isa::named) {
+            None => None,
+            Some(Ok(isa)) => Some(isa),
+            Some(Err(why)) => {
+                let name = env.osai_cpu.as_deref().unwrap_or_default();
+                return Err(Failure::new(USAGE, format!("OSAI_CPU is `{name}`: {why}")));
+            }
+        };
         Ok(Self {
             paths: Paths::new(&env, args.data_dir.as_deref()),
             pack: args.pack.clone(),
             model: args.model.clone(),
+            lora: args.lora.clone(),
             threads: args.threads,
+            isa,
             color: args.color,
             now: args.now.clone(),
             env,
@@ -275,7 +293,9 @@ mod tests {
             paths: Paths::new(&env, None),
             pack: None,
             model: None,
+            lora: vec![],
             threads: None,
+            isa: None,
             color,
             now: None,
             env,

@@ -1,48 +1,124 @@
 //! `osai generate`: a text continued, token by token; and what `chat` shares with it.
 
-use std::io::{self, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
 use std::ops::ControlFlow;
-
-use serde::Serialize;
+use std::path::Path;
 
 use super::args::{DrawArgs, GenerateArgs};
 use super::environment::Globals;
-use super::failure::{Failure, INTERRUPTED};
+use super::failure::{DATA, Failure, INTERRUPTED};
 use super::out::Out;
-use super::session::{self, Interrupt, TokenJson};
+use super::report::{Answer, PromptReport, stats_lines, summary, token_line};
+use super::session::{self, Interrupt, shown};
 use super::tokens::counted;
-use crate::engine::{Job, Model, Prompt, RunStats, SamplingParams, Stop, Update};
+use crate::engine::grammar::Grammar;
+use crate::engine::{
+    ContextShift, GenerationOptions, GrammarSource, Job, Model, Prompt, RunStats, SamplingParams, Stop,
+};
 use crate::text::SafeText;
 
 /// The temperature of `generate` when none is given: the model's own distribution, as `next` shows it.
 const TEMPERATURE: f32 = 1.0;
+/// Candidates looked at for `--show-mask`.
+const CANDIDATES: usize = 8;
+/// A grammar longer than this is a mistake; the engine's own limit is below.
+const FILE_LIMIT: u64 = 1 << 20;
 
 /// Continues a text as it stands.
 pub fn generate(args: &GenerateArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
     let text = session::text_of(&args.text.text)?;
+    let how = How::new(&args.draw, args.draw.sampling(TEMPERATURE))?;
     let mut model = session::open_model(globals)?;
-    let interrupt = Interrupt::catch()?;
-    let sampling = args.draw.sampling(TEMPERATURE);
-    one_answer(&mut model, Prompt::Text(text), sampling, &args.draw, args.text.json, &interrupt, out)
+    one_answer(&mut model, Prompt::Text(text), &how, args.text.json, out)
 }
 
-/// Runs one generation and prints it, as text or as JSON. Stopped with Ctrl-C, what was printed stays and the exit
-/// code is 130.
-pub fn one_answer(
-    model: &mut Model,
-    prompt: Prompt,
+/// How answers are made and shown: the flags, read and checked.
+#[derive(Clone, Debug)]
+pub struct How {
     sampling: SamplingParams,
-    draw: &DrawArgs,
-    json: bool,
-    interrupt: &Interrupt,
-    out: &mut Out,
-) -> Result<(), Failure> {
-    let job = Job::Generate { prompt, sampling, max_new_tokens: draw.max_new_tokens, top_candidates: 0 };
-    let (answer, stats) = stream(model, job, !json, interrupt, out)?;
+    options: GenerationOptions,
+    max_new_tokens: usize,
+    show_mask: bool,
+    show_prompt: bool,
+    stats: bool,
+}
+
+impl How {
+    /// Reads the flags, and the grammar's file; a grammar that is wrong is told before a model is opened.
+    pub fn new(draw: &DrawArgs, sampling: SamplingParams) -> Result<Self, Failure> {
+        let grammar = match (&draw.form.schema, &draw.form.grammar) {
+            (Some(file), _) => Some((file, GrammarSource::JsonSchema(text_of_file(file)?))),
+            (None, Some(file)) => Some((file, GrammarSource::Gbnf(text_of_file(file)?))),
+            (None, None) => None,
+        };
+        if let Some((file, source)) = &grammar {
+            Grammar::new(source).map_err(|error| Failure::usage(format!("`{}`: {error}", file.display())))?;
+        } else if draw.form.show_mask {
+            return Err(Failure::usage("there is no mask to show; give a grammar with --schema or --grammar"));
+        }
+        let options = GenerationOptions {
+            stop_strings: draw.ending.stop.clone(),
+            grammar: grammar.map(|(_, source)| source),
+            logprobs: draw.shown.logprobs,
+            context_shift: draw.ending.context_shift.map(|n_keep| ContextShift { n_keep }),
+            watts_per_core: draw.shown.watts,
+        };
+        options.check()?;
+        Ok(Self {
+            sampling,
+            options,
+            max_new_tokens: draw.ending.max_new_tokens,
+            show_mask: draw.form.show_mask,
+            show_prompt: draw.shown.show_prompt,
+            stats: draw.shown.stats,
+        })
+    }
+
+    /// Whether the prompt is only to be shown.
+    pub fn shows_prompt(&self) -> bool {
+        self.show_prompt
+    }
+
+    fn job(&self, prompt: Prompt) -> Job {
+        Job::Generate {
+            prompt,
+            sampling: self.sampling.clone(),
+            max_new_tokens: self.max_new_tokens,
+            top_candidates: if self.show_mask { CANDIDATES } else { 0 },
+            options: self.options.clone(),
+        }
+    }
+
+    /// Whether each token has a line of its own.
+    fn is_by_token(&self) -> bool {
+        self.show_mask || self.options.logprobs.is_some()
+    }
+}
+
+fn text_of_file(file: &Path) -> Result<String, Failure> {
+    let cannot = |why: String| Failure::new(DATA, format!("cannot read `{}`: {why}", file.display()));
+    let mut text = String::new();
+    let read = File::open(file).and_then(|open| open.take(FILE_LIMIT + 1).read_to_string(&mut text));
+    match read {
+        Ok(bytes) if bytes as u64 > FILE_LIMIT => Err(cannot("it is longer than 1 MiB, too long for a grammar".into())),
+        Ok(_) => Ok(text),
+        Err(error) => Err(cannot(error.to_string())),
+    }
+}
+
+/// Runs one generation and prints it, as text or as JSON; or shows the prompt alone. Stopped with Ctrl-C, what was
+/// printed stays and the exit code is 130.
+pub fn one_answer(model: &mut Model, prompt: Prompt, how: &How, json: bool, out: &mut Out) -> Result<(), Failure> {
+    if how.show_prompt {
+        return show_prompt(model, &prompt, json, out);
+    }
+    let interrupt = Interrupt::catch()?;
+    let (answer, stats) = stream(model, prompt, how, !json, &interrupt, out)?;
     if json {
         out.json(&answer.report(&stats))?;
     } else {
-        finish(&answer, &stats, out)?;
+        finish(&answer, &stats, how, out)?;
     }
     match stats.stop {
         Stop::Cancelled => {
@@ -53,21 +129,42 @@ pub fn one_answer(
     }
 }
 
-/// Runs a generation; with `print` the text appears as it comes.
+fn show_prompt(model: &Model, prompt: &Prompt, json: bool, out: &mut Out) -> Result<(), Failure> {
+    let (text, tokens) = model.prompt(prompt)?;
+    if json {
+        return out.json(&PromptReport::new(&text, &tokens));
+    }
+    writeln!(out, "{}", SafeText::new(text.trim_end_matches('\n')))?;
+    let count = out.paint(out.theme.quiet, counted(tokens.len(), "token"));
+    writeln!(out, "\n{count}")?;
+    for token in &tokens {
+        let id = out.paint(out.theme.quiet, format!("{:>7}", token.id));
+        let mark = if token.special { out.paint(out.theme.accent, "  special") } else { String::new() };
+        writeln!(out, "{id}  {}{mark}", shown(token))?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Runs a generation; with `print` the text appears as it comes, or token by token where that is asked for.
 pub fn stream(
     model: &mut Model,
-    job: Job,
+    prompt: Prompt,
+    how: &How,
     print: bool,
     interrupt: &Interrupt,
     out: &mut Out,
 ) -> Result<(Answer, RunStats), Failure> {
     let mut answer = Answer::default();
     let mut failed = None;
-    let stats = session::run(model, job, &mut |update| {
-        if let Some(text) = answer.take(update)
-            && print
-            && let Err(error) = write!(out, "{}", SafeText::new(text)).and_then(|()| out.flush())
-        {
+    let stats = session::run(model, how.job(prompt), &mut |update| {
+        let line = if how.is_by_token() { token_line(&update, out) } else { None };
+        let text = answer.take(update);
+        let printed = match (how.is_by_token(), line, text) {
+            (true, Some(line), _) => writeln!(out, "{line}"),
+            (false, _, Some(text)) => write!(out, "{}", SafeText::new(text)),
+            _ => Ok(()),
+        };
+        if print && let Err(error) = printed.and_then(|()| out.flush()) {
             failed = Some(error);
         }
         if failed.is_some() || interrupt.is_pressed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -78,133 +175,21 @@ pub fn stream(
     }
 }
 
-/// Ends the line, and tells a person at a terminal what it took.
-pub fn finish(answer: &Answer, stats: &RunStats, out: &mut Out) -> Result<(), Failure> {
-    if !answer.text.is_empty() && !answer.text.ends_with('\n') {
+/// Ends the line, and tells a person at a terminal what it took; in full where that is asked for.
+pub fn finish(answer: &Answer, stats: &RunStats, how: &How, out: &mut Out) -> Result<(), Failure> {
+    if !how.is_by_token() && !answer.text.is_empty() && !answer.text.ends_with('\n') {
         writeln!(out)?;
     }
     out.flush()?;
-    if io::stderr().is_terminal() && io::stdout().is_terminal() {
-        let line = out.paint(out.theme.quiet, summary(stats));
-        // A note for people; the text is what matters and has been written.
+    let lines = match (how.stats, io::stderr().is_terminal() && io::stdout().is_terminal()) {
+        (true, _) => stats_lines(stats),
+        (false, true) => vec![summary(stats)],
+        (false, false) => Vec::new(),
+    };
+    for line in lines {
+        let line = out.paint(out.theme.quiet, line);
+        // Notes for people; the text is what matters and has been written.
         let _ = writeln!(io::stderr(), "{line}");
     }
     Ok(())
-}
-
-fn summary(stats: &RunStats) -> String {
-    let end = match stats.stop {
-        Stop::Stop => "the model ended its text",
-        Stop::Length => "the limit was reached",
-        Stop::Cancelled => "stopped",
-    };
-    let speed = match stats.new_tokens {
-        0..2 => String::new(),
-        _ => format!(", {:.1} tokens/s", stats.tokens_per_second),
-    };
-    format!("[{}{speed}, seed {}; {end}]", counted(stats.new_tokens, "token"), stats.seed)
-}
-
-/// What a generation has given so far.
-#[derive(Clone, Debug, Default)]
-pub struct Answer {
-    /// The new text.
-    pub text: String,
-    tokens: Vec<TokenJson>,
-}
-
-/// The JSON of `generate` and `chat`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report<'a> {
-    text: &'a str,
-    tokens: &'a [TokenJson],
-    seed: u64,
-    finish_reason: Stop,
-    prompt_tokens: usize,
-    new_tokens: usize,
-    tokens_per_second: f64,
-    time_to_first_token_ms: f64,
-}
-
-impl Answer {
-    /// Takes an update in; gives the text that is newly complete.
-    fn take(&mut self, update: Update) -> Option<String> {
-        let Update::Token { chosen, text, .. } = update else { return None };
-        self.tokens.push(TokenJson::new(&chosen, None));
-        self.text.push_str(&text);
-        Some(text).filter(|text| !text.is_empty())
-    }
-
-    fn report(&self, stats: &RunStats) -> Report<'_> {
-        Report {
-            text: &self.text,
-            tokens: &self.tokens,
-            seed: stats.seed,
-            finish_reason: stats.stop,
-            prompt_tokens: stats.prompt_tokens,
-            new_tokens: stats.new_tokens,
-            tokens_per_second: stats.tokens_per_second,
-            time_to_first_token_ms: stats.time_to_first_token_ms,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::{Candidate, TextToken};
-
-    fn token(id: u32, bytes: &[u8], text: &str) -> Update {
-        let token = TextToken { id, bytes: bytes.to_vec(), special: false };
-        let chosen = Candidate { token, logit: 1.0, probability: 0.5, kept: true };
-        Update::Token { chosen, text: text.into(), candidates: vec![] }
-    }
-
-    fn stats(stop: Stop) -> RunStats {
-        RunStats {
-            stop,
-            seed: 7,
-            prompt_tokens: 3,
-            new_tokens: 2,
-            tokens_per_second: 20.0,
-            time_to_first_token_ms: 9.5,
-        }
-    }
-
-    #[test]
-    fn a_character_in_two_tokens_is_printed_once_it_is_whole() {
-        let mut answer = Answer::default();
-        assert_eq!(answer.take(token(1, &[0xc3], "")), None);
-        assert_eq!(answer.take(token(2, &[0xa9], "é")), Some("é".into()));
-        assert_eq!(answer.text, "é");
-    }
-
-    #[test]
-    fn the_json_has_the_promised_fields() {
-        let mut answer = Answer::default();
-        answer.take(token(5, b" a", " a"));
-        let report: serde_json::Value = serde_json::to_value(answer.report(&stats(Stop::Cancelled))).unwrap();
-        let keys: Vec<_> = report.as_object().unwrap().keys().map(String::as_str).collect();
-        let mut promised = [
-            "text",
-            "tokens",
-            "seed",
-            "finish_reason",
-            "prompt_tokens",
-            "new_tokens",
-            "tokens_per_second",
-            "time_to_first_token_ms",
-        ];
-        promised.sort_unstable();
-        let mut keys = keys;
-        keys.sort_unstable();
-        assert_eq!(keys, promised);
-        assert_eq!(report["finish_reason"], "cancelled");
-        assert_eq!(report["tokens"][0]["id"], 5);
-    }
-
-    #[test]
-    fn the_summary_counts_and_says_how_it_ended() {
-        assert_eq!(summary(&stats(Stop::Length)), "[2 tokens, 20.0 tokens/s, seed 7; the limit was reached]");
-    }
 }

@@ -14,23 +14,30 @@ mod define;
 mod dialogue;
 mod dispatch;
 mod doctor;
+mod embed;
 mod environment;
 mod failure;
 mod generate;
 mod inspect;
 mod lessons;
+mod lora;
+mod merge;
 mod model;
 mod next;
 mod out;
 mod paths;
 mod progress;
+mod quantize;
 mod quiz;
 mod render;
+mod report;
+mod score;
 mod search;
 mod session;
 mod table;
 mod terms;
 mod tokens;
+mod trace;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -106,6 +113,9 @@ fn perform(command: Command, globals: &Globals, out: &mut Out) -> Result<(), Fai
         Command::Check(args) => dispatch::check(&args, globals, out),
         Command::Tokens(args) => tokens::tokens(&args, globals, out),
         Command::Next(args) => next::next(&args, globals, out),
+        Command::Embed(args) => embed::embed(&args, globals, out),
+        Command::Score(args) => score::score(&args, globals, out),
+        Command::Trace(args) => trace::trace(&args, globals, out),
         Command::Generate(args) => generate::generate(&args, globals, out),
         Command::Chat(args) => chat::chat(&args, globals, out),
         Command::Model(args) => model::model(&args, globals, out),
@@ -117,6 +127,10 @@ fn perform(command: Command, globals: &Globals, out: &mut Out) -> Result<(), Fai
 
 /// `osai` alone: the app; without a terminal, what can be done without one.
 fn open_app(globals: &Globals) -> Result<(), Failure> {
+    if !globals.lora.is_empty() {
+        let sentence = "the course runs the model as it is; --lora is for commands such as `osai chat`";
+        return Err(Failure::usage(sentence));
+    }
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         return dispatch::app(globals);
     }

@@ -1,4 +1,4 @@
-//! `osai model`: add, list, show, verify, rm, path; `inspect` has a file of its own.
+//! `osai model`: add, list, show, verify, rm, path; `inspect` and `quantize` have files of their own.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -11,7 +11,10 @@ use super::args::{ModelArgs, ModelCommand};
 use super::environment::Globals;
 use super::failure::{DATA, Failure, NOT_FOUND, USAGE, VERIFY};
 use super::inspect;
+use super::lora;
+use super::merge;
 use super::out::{Out, safe};
+use super::quantize;
 use super::session;
 use crate::engine::{Model, ModelInfo};
 use crate::models::{self, Added, Step, Verified, megabytes};
@@ -24,7 +27,11 @@ pub fn model(args: &ModelArgs, globals: &Globals, out: &mut Out) -> Result<(), F
         ModelCommand::Show { name, json } => show(name.as_ref(), *json, globals, out),
         ModelCommand::Inspect(args) => inspect::run(args, globals, out),
         ModelCommand::Verify { name, json } => verify(name.as_ref(), *json, globals, out),
+        ModelCommand::Merge(args) => merge::run(args, globals, out),
+        ModelCommand::ApplyLora(args) => lora::apply(args, globals, out),
+        ModelCommand::ConvertLora(args) => lora::convert(args, globals, out),
         ModelCommand::Rm { name, yes } => remove(name, *yes, globals, out),
+        ModelCommand::Quantize(args) => quantize::run(args, globals, out),
         ModelCommand::Path { name } => {
             let path = installed(name.as_ref(), globals)?;
             Ok(writeln!(out, "{}", safe(path.to_string_lossy()))?)

@@ -58,7 +58,7 @@ fn candidates(next: &NextTokens, sampling: &SamplingParams, count: usize) -> Vec
         .into_iter()
         .filter_map(|(id, probability, kept)| {
             let (token, logit) = of_id(id)?.clone();
-            Some(Candidate { token, logit, probability, kept })
+            Some(Candidate { token, logit, probability, kept, allowed: true })
         })
         .take(count)
         .collect()
@@ -87,7 +87,7 @@ fn line(candidate: &Candidate, out: &mut Out) -> Result<(), Failure> {
 }
 
 /// A bar of eighths, or of whole `#` where only ASCII can be shown.
-fn bar(share: f32, is_utf8: bool) -> String {
+pub fn bar(share: f32, is_utf8: bool) -> String {
     let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f32).round() as usize;
     if !is_utf8 {
         return "#".repeat((eighths + 4) / 8);
@@ -116,6 +116,7 @@ mod tests {
             logit,
             probability: 0.0,
             kept: false,
+            allowed: true,
         };
         let logits = [200.0, 0.0];
         assert_eq!(logprob(&logits, &candidate(0.0), 1.0), Some(-200.0));

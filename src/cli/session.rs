@@ -13,12 +13,13 @@ use signal_hook::consts::SIGINT;
 use super::args::ServeArgs;
 use super::environment::Globals;
 use super::failure::{DATA, Failure, MODEL, USAGE};
+use super::lora;
 use crate::engine::{self, Candidate, Each, EngineError, Job, Launch, Model, Options, RunStats, TextToken};
 use crate::models;
 use crate::text::SafeText;
 
 /// A text longer than this is a mistake, not a prompt.
-const TEXT_LIMIT: u64 = 16 << 20;
+pub const TEXT_LIMIT: u64 = 16 << 20;
 
 /// The words of the command line as one text; `-` alone reads standard input without its last line end, as a shell's
 /// `$(...)` does: `echo hello` means `hello`.
@@ -68,15 +69,23 @@ pub fn find_named(name: Option<&OsStr>, globals: &Globals) -> Result<PathBuf, St
 }
 
 /// How the model is to run, by the flags and the environment.
-fn options(globals: &Globals) -> Options {
-    Options { threads: globals.threads, ..Options::default() }
+pub fn options(globals: &Globals) -> Options {
+    Options { threads: globals.threads, isa: globals.isa, now: Some(globals.now().datetime()) }
 }
 
-/// Opens the model that the command is to use.
+/// Threads for work on files.
+pub fn threads(globals: &Globals) -> usize {
+    globals.threads.unwrap_or_else(engine::physical_cores)
+}
+
+/// Opens the model that the command is to use, with the adapters that `--lora` names.
 pub fn open_model(globals: &Globals) -> Result<Model, Failure> {
     let path = find_model(globals).map_err(|sentence| Failure::new(MODEL, sentence))?;
     // Whatever is wrong while opening is the model's fault, too little memory for it included.
-    guarded(|| Model::open_with(&path, options(globals))).map_err(|failure| failure.with_code(MODEL))
+    let opened = guarded(|| Model::open_with(&path, options(globals)));
+    let mut model = opened.map_err(|failure| failure.with_code(MODEL))?;
+    lora::attach(&mut model, globals).map_err(|failure| failure.with_code(MODEL))?;
+    Ok(model)
 }
 
 /// How the app starts its model's process: this program once more, with [`serve`] as its command.
@@ -107,7 +116,7 @@ pub fn run(model: &mut Model, job: Job, each: Each<'_>) -> Result<RunStats, Fail
 }
 
 /// A tensor library can panic; that is one sentence and exit code 4 like any other fault of the model.
-fn guarded<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, Failure> {
+pub fn guarded<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, Failure> {
     match panic::catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => Ok(result?),
         Err(_) => Err(EngineError::Internal { what: "a panic in the engine".into() }.into()),
@@ -213,7 +222,7 @@ mod tests {
     #[test]
     fn json_gives_bytes_only_where_the_text_is_not_whole() {
         let json = |bytes: &[u8], probability| {
-            let candidate = Candidate { token: token(bytes), logit: 0.0, probability, kept: true };
+            let candidate = Candidate { token: token(bytes), logit: 0.0, probability, kept: true, allowed: true };
             serde_json::to_string(&TokenJson::new(&candidate, None)).unwrap()
         };
         assert_eq!(json(b"a", 1.0), r#"{"id":7,"text":"a","probability":1.0,"logprob":0.0,"kept":true}"#);

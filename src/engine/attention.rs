@@ -1,9 +1,12 @@
 //! Attention of a chunk's queries over the cache: for each query head, softmax of the scores, weighted sum of values.
 
 use super::cache::KvCache;
-use super::kernels;
+use super::kernels::{self, Head, KEY_TILE, Query};
 use super::threads::Shares;
 use super::weights::Compute;
+
+/// Positions of a chunk that are attended together.
+const POSITIONS: usize = 4;
 
 /// What the attention of a layer computes with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,8 +36,8 @@ impl Shape {
     /// `mixed[i][head] = Σ softmax(scale · q[i][head] · K) V` for the last `count` positions of `layer` in the cache,
     /// which already holds their keys and values. `q` and `mixed` are `count × heads × head_dim`.
     ///
-    /// `weights` is room to work in. With `keep` it is `count × heads × positions` afterwards: each query's attention
-    /// over all positions, 0 where it does not look.
+    /// With `keep`, `weights` is `count × heads × positions` afterwards: each query's attention over all
+    /// positions, 0 where it does not look; else it is empty.
     #[allow(clippy::too_many_arguments, reason = "one call, in the decoder")]
     pub fn attend(
         &self,
@@ -49,34 +52,44 @@ impl Shape {
     ) {
         let Self { heads, kv_heads, head_dim: dim, scale, softcap, .. } = *self;
         let (keys, values) = cache.layer(layer);
-        let kv_width = kv_heads * dim;
-        let room = keys.len() / kv_width;
+        let width = kv_heads * dim;
+        let room = values.len() / width;
         let past = room - count;
-        let kept = if keep { count } else { 1 };
         weights.clear();
-        weights.resize(kept * heads * room, 0.0);
+        weights.resize(if keep { count * heads * room } else { 0 }, 0.0);
         assert!(q.len() == count * heads * dim && mixed.len() == q.len(), "shapes are fixed at load");
         let group = heads / kv_heads;
-        let isa = compute.isa;
+        let (isa, tiles) = (compute.isa, room.div_ceil(KEY_TILE) * KEY_TILE);
         let (to, seen) = (Shares(mixed.as_mut_ptr()), Shares(weights.as_mut_ptr()));
-        compute.threads.split(heads, |range| {
-            for head in range {
-                let start = head / group * dim;
-                for i in 0..count {
-                    let at = (i * heads + head) * dim;
-                    let first = self.first_seen(past + i);
+        // A share is a few positions of the query heads that read the same keys.
+        let blocks = count.div_ceil(POSITIONS);
+        compute.threads.share(kv_heads * blocks, |share| {
+            let (kv_head, block) = (share % kv_heads, share / kv_heads);
+            let here = block * POSITIONS..count.min((block + 1) * POSITIONS);
+            let head = Head { keys, values, width, start: kv_head * dim, scale, softcap };
+            let mut work = vec![0.0; here.len() * group * tiles];
+            let mut queries: Vec<Query> = work
+                .chunks_exact_mut(tiles)
+                .enumerate()
+                .map(|(n, weights)| {
+                    // Neighbouring positions of one head see nearly the same.
+                    let (i, query_head) = (here.start + n % here.len(), kv_head * group + n / here.len());
+                    let at = (i * heads + query_head) * dim;
                     let end = if self.causal { past + i + 1 } else { room };
-                    // SAFETY: each thread has its own heads; `mixed` is `count × heads × dim`, `weights` holds
-                    // `heads × room` floats for each of `kept` tokens (1 if nobody looks: then it is room to work in).
-                    let (out, weights) = unsafe {
-                        let row = (i.min(kept - 1) * heads + head) * room;
-                        (
-                            std::slice::from_raw_parts_mut(to.get().add(at), dim),
-                            std::slice::from_raw_parts_mut(seen.get().add(row + first), end - first),
-                        )
+                    // SAFETY: `mixed` is `count × heads × dim`; a position's head is in one share only.
+                    let out = unsafe { std::slice::from_raw_parts_mut(to.get().add(at), dim) };
+                    Query { q: &q[at..at + dim], first: self.first_seen(past + i), end, weights, out }
+                })
+                .collect();
+            kernels::attend(isa, &head, &mut queries);
+            if keep {
+                for (n, query) in queries.iter().enumerate() {
+                    let (i, query_head) = (here.start + n % here.len(), kv_head * group + n / here.len());
+                    // SAFETY: `weights` is `count × heads × room`; as above.
+                    let row = unsafe {
+                        std::slice::from_raw_parts_mut(seen.get().add((i * heads + query_head) * room), room)
                     };
-                    let (keys, values) = (&keys[first * kv_width + start..], &values[first * kv_width + start..]);
-                    kernels::attend(isa, &q[at..at + dim], keys, values, kv_width, scale, softcap, weights, out);
+                    row.copy_from_slice(&query.weights[..room]);
                 }
             }
         });

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EngineError;
 use super::inside::{Lens, Pooling, Score, Traced};
-use super::lora::Attached;
+use super::lora::{Attached, Lora};
 use super::probe::Interventions;
 
 /// A token's number in the vocabulary.
@@ -18,7 +18,8 @@ pub struct RunId(pub u64);
 
 /// How the next token is drawn; names as in Hugging Face's `generation_config.json`.
 ///
-/// Applied in Hugging Face's order: repetition penalty, temperature, top-k, top-p, min-p.
+/// Applied in Hugging Face's order: logit bias, penalties, the grammar's mask, temperature, top-k, top-p, min-p,
+/// typical-p.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SamplingParams {
     /// Divides the logits before softmax. `0.0` is greedy: the likeliest token, always. Range `0.0..=10.0`.
@@ -29,15 +30,39 @@ pub struct SamplingParams {
     pub top_p: Option<f32>,
     /// Keep tokens at least `min_p` times as likely as the likeliest, `0.0..=1.0`; `None` keeps all.
     pub min_p: Option<f32>,
+    /// Locally typical sampling: keep the tokens whose surprise is nearest to the expected one, until their
+    /// probabilities reach `p`, `0.0 < p <= 1.0`; `None` keeps all. Source: Meister et al., 2022.
+    #[serde(default)]
+    pub typical_p: Option<f32>,
     /// Divides (or multiplies, if negative) the logits of tokens already in the text; `1.0` changes nothing.
     pub repetition_penalty: f32,
+    /// Taken off a token's logit for each time that the answer has it already, `-2.0..=2.0`; OpenAI's definition.
+    #[serde(default)]
+    pub frequency_penalty: f32,
+    /// Taken off a token's logit once if the answer has it already, `-2.0..=2.0`; OpenAI's definition.
+    #[serde(default)]
+    pub presence_penalty: f32,
+    /// Added to the logits of single tokens, `-100.0..=100.0`; at -100 a token all but never comes.
+    #[serde(default)]
+    pub logit_bias: Vec<(BiasToken, f32)>,
     /// Same seed, prompt, file and settings: same tokens. `None` draws one, which [`RunStats`] then tells.
     pub seed: Option<u64>,
 }
 
 impl Default for SamplingParams {
     fn default() -> Self {
-        Self { temperature: 1.0, top_k: None, top_p: None, min_p: None, repetition_penalty: 1.0, seed: None }
+        Self {
+            temperature: 1.0,
+            top_k: None,
+            top_p: None,
+            min_p: None,
+            typical_p: None,
+            repetition_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            logit_bias: Vec::new(),
+            seed: None,
+        }
     }
 }
 
@@ -46,6 +71,51 @@ impl SamplingParams {
     pub fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::default() }
     }
+}
+
+/// The token that a logit bias is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BiasToken {
+    /// By its number.
+    Id(TokenId),
+    /// By its text, which must be exactly one token of the model's vocabulary.
+    Text(String),
+}
+
+/// A grammar that the answer must follow, as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GrammarSource {
+    /// GBNF, llama.cpp's notation.
+    Gbnf(String),
+    /// A JSON Schema.
+    JsonSchema(String),
+}
+
+/// What to do when the context is full: forget the oldest tokens and go on.
+///
+/// What stays is read again from its first token, so the text goes on exactly as if it had begun with what is left
+/// (turning cached keys to their new positions would be quicker and not the same bits).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextShift {
+    /// Tokens at the beginning that are never forgotten. `None`: in a chat all before the first words of the user
+    /// (so the system prompt), else the token that begins every text.
+    pub n_keep: Option<usize>,
+}
+
+/// What shapes and bounds an answer besides sampling; by default nothing does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GenerationOptions {
+    /// The answer ends before the first of these; it is not shown.
+    pub stop_strings: Vec<String>,
+    /// Only tokens that this grammar allows are drawn.
+    pub grammar: Option<GrammarSource>,
+    /// How many of the likeliest tokens each [`Update::Token`] gives a log-probability for; `None` for none at all.
+    pub logprobs: Option<usize>,
+    /// Go on when the context is full; `None` ends the answer there.
+    pub context_shift: Option<ContextShift>,
+    /// Watts that a busy core is taken to draw, for [`Energy`] where it cannot be measured.
+    pub watts_per_core: Option<f32>,
 }
 
 /// Who speaks in a conversation.
@@ -93,7 +163,8 @@ pub enum Job {
         /// The text so far.
         prompt: Prompt,
     },
-    /// Continue a prompt; answers [`Update::Prompt`] once, then [`Update::Token`] for each token.
+    /// Continue a prompt; answers [`Update::Prompt`] once, then [`Update::Token`] for each token, and
+    /// [`Update::Rest`] where text was held back at the end.
     Generate {
         /// What to continue.
         prompt: Prompt,
@@ -103,6 +174,9 @@ pub enum Job {
         max_new_tokens: usize,
         /// How many of the likeliest candidates each [`Update::Token`] carries.
         top_candidates: usize,
+        /// Stop strings, grammar and the like.
+        #[serde(default)]
+        options: GenerationOptions,
     },
     /// Everything that is computed while a prompt is read; answers [`Update::Trace`].
     Trace {
@@ -142,11 +216,11 @@ pub enum Job {
         /// The job.
         job: Box<Job>,
     },
-    /// Use these LoRA adapters from now on and no others, each at its strength; answers [`Update::Adapted`]. An empty
-    /// list is the model as it is in its file.
+    /// Use these LoRA adapters from now on and no others; answers [`Update::Adapted`]. An empty list is the model as it
+    /// is in its file. They come as data, since the model's own process may read no file but the model's.
     Adapt {
-        /// Files or folders, with strengths.
-        adapters: Vec<(PathBuf, f32)>,
+        /// Adapters with their strengths.
+        adapters: Vec<(Lora, f32)>,
     },
 }
 
@@ -180,10 +254,37 @@ pub struct Candidate {
     pub token: TextToken,
     /// Its logit before temperature and penalty.
     pub logit: f32,
-    /// Its probability at the temperature in force, before any filter.
+    /// Its probability at the temperature in force (at 0: at 1), before the grammar's mask and any filter.
     pub probability: f32,
-    /// Whether it is still there after top-k, top-p and min-p.
+    /// Whether it is still there after the mask and the filters.
     pub kept: bool,
+    /// Whether the grammar allows it here; always, where there is none.
+    #[serde(default = "yes")]
+    pub allowed: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What a grammar leaves of the vocabulary at one step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mask {
+    /// Number of tokens that are allowed.
+    pub allowed: usize,
+    /// Their part of the probability, `0.0..=1.0`. A candidate that is allowed has the probability
+    /// `probability / mass` under the mask.
+    pub mass: f32,
+}
+
+/// Log-probabilities at one step, natural logarithms, of the model's own distribution: at temperature 1, before bias,
+/// penalties, mask and filters, as interfaces in OpenAI's style give them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Logprobs {
+    /// Of the token that was drawn.
+    pub chosen: f32,
+    /// Of the likeliest tokens, likeliest first.
+    pub top: Vec<(TextToken, f32)>,
 }
 
 /// The distribution over the next token.
@@ -226,10 +327,11 @@ pub struct ModelInfo {
 }
 
 /// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stop {
-    /// The model ended its text.
+    /// The model ended its text, a stop string came, or the grammar was at its end.
+    #[default]
     Stop,
     /// `max_new_tokens` or the end of the context was reached.
     Length,
@@ -238,26 +340,65 @@ pub enum Stop {
 }
 
 /// What a run took.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunStats {
     /// Why it ended.
     pub stop: Stop,
+    /// The stop string that ended it.
+    pub stop_string: Option<String>,
     /// The seed, given or drawn.
     pub seed: u64,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// Tokens of the prompt that did not have to be read, since the run before had read them.
+    pub cached_tokens: usize,
     /// Tokens made.
     pub new_tokens: usize,
-    /// New tokens a second after the first; `0.0` with fewer than two.
+    /// Tokens forgotten by a context shift, of prompt and answer together.
+    pub dropped_tokens: usize,
+    /// Prompt tokens read a second (prefill); `0.0` when none were.
+    pub prompt_tokens_per_second: f64,
+    /// New tokens a second after the first (decode); `0.0` with fewer than two.
     pub tokens_per_second: f64,
     /// From the start of the job to the first token, in milliseconds.
     pub time_to_first_token_ms: f64,
+    /// From the start of the job to its end, in milliseconds.
+    pub elapsed_ms: f64,
+    /// Memory at the end.
+    pub memory: Memory,
+    /// Energy of the whole run; `None` where not even the processor's time is known.
+    pub energy: Option<Energy>,
+}
+
+/// Memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The model's weights.
+    pub weight_bytes: u64,
+    /// Keys and values of the text so far.
+    pub cache_bytes: u64,
+    /// What the process holds (`VmRSS`), weights and cache included; `None` where the system does not tell.
+    pub resident_bytes: Option<u64>,
+    /// The most that it ever held (`VmHWM`).
+    pub peak_resident_bytes: Option<u64>,
+}
+
+/// Energy of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Energy {
+    /// In joules (watt seconds).
+    pub joules: f64,
+    /// Whether a counter of the processor was read; else it is an estimate.
+    pub is_measured: bool,
+    /// What the figure rests on, in words.
+    pub assumption: String,
 }
 
 impl RunStats {
     /// Of a run that did nothing yet.
     pub(super) fn nothing(stop: Stop) -> Self {
-        Self { stop, seed: 0, prompt_tokens: 0, new_tokens: 0, tokens_per_second: 0.0, time_to_first_token_ms: 0.0 }
+        Self { stop, ..Self::default() }
     }
 }
 
@@ -288,10 +429,23 @@ pub enum Update {
     Token {
         /// The token drawn, with its probability.
         chosen: Candidate,
-        /// The text that is now complete; empty while a character waits for its other half.
+        /// The text that is now complete; empty while a character waits for its other half, or what may become a
+        /// stop string for the rest of it.
         text: String,
-        /// The likeliest candidates, likeliest first.
+        /// The likeliest candidates before the mask and the filters, likeliest first.
         candidates: Vec<Candidate>,
+        /// What the grammar leaves; `None` without a grammar.
+        mask: Option<Mask>,
+        /// Log-probabilities, if asked for.
+        logprobs: Option<Logprobs>,
+        /// From the start of the job until now, in milliseconds.
+        #[serde(default)]
+        elapsed_ms: f64,
+    },
+    /// Text that was held back and belongs to the answer: half a stop string, or half a character.
+    Rest {
+        /// The text.
+        text: String,
     },
     /// Answer to [`Job::Trace`].
     Trace(Traced),

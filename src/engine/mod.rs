@@ -11,10 +11,14 @@ mod checkpoint;
 mod child;
 mod config;
 mod decoder;
+mod encoder;
 mod error;
 pub mod file;
+#[cfg(test)]
+mod folder_tests;
 mod generate;
 pub mod gguf;
+pub mod grammar;
 mod inside;
 pub mod inspect;
 mod job;
@@ -22,6 +26,7 @@ mod kernels;
 pub mod lora;
 pub mod merge;
 mod model;
+mod open;
 mod ops;
 mod probe;
 pub mod quantize;
@@ -39,15 +44,18 @@ mod worker;
 
 pub use child::{Confinement, Launch, ModelProcess, probe as probe_confinement, serve};
 pub use config::Config;
+pub use encoder::{Encoder, EncoderConfig, is_encoder};
 pub use error::EngineError;
 pub use inside::{Comparison, Lens, LensCell, Pooling, Score, TokenScore, Traced, kl_divergence, log_sum_exp};
 pub use job::{
-    Candidate, ChatMessage, Job, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken,
-    TokenId, Update,
+    BiasToken, Candidate, ChatMessage, ContextShift, Energy, GenerationOptions, GrammarSource, Job, Logprobs, Mask,
+    Memory, ModelInfo, NextTokens, Prompt, Role, RunId, RunStats, SamplingParams, Stop, TextToken, TokenId, Update,
 };
 pub use kernels::Isa;
 pub use model::{Each, Model, Options};
 pub use probe::{Edit, Interventions, Probe, Seen, Steering, Trace};
 pub use sampler::{Sampler, Share, distribution, softmax};
-pub use tokenizer::{TextStream, Tokenizer};
+pub use template::{Conversation, Rendered, render as render_chat};
+pub use threads::physical_cores;
+pub use tokenizer::{FolderFiles, TextStream, Tokenizer, Vocabulary};
 pub use worker::{Run, Worker};

@@ -15,7 +15,7 @@ pub(crate) const KV_HEADS: u64 = 2;
 pub(crate) const LAYERS: u32 = 2;
 
 /// Bytes as tokens, plus two control tokens: every text can be cut.
-fn vocabulary() -> Vec<String> {
+pub(super) fn vocabulary() -> Vec<String> {
     // GPT-2's byte alphabet: printable bytes as themselves, the others from U+0100 on.
     let printable = |b: u32| (33..=126).contains(&b) || (161..=172).contains(&b) || (174..=255).contains(&b);
     let mut next = 0x100;
@@ -134,7 +134,13 @@ pub(crate) fn run(model: &mut Model, job: Job) -> (Vec<Update>, Result<RunStats,
 }
 
 fn generate(text: &str, sampling: SamplingParams, max_new_tokens: usize) -> Job {
-    Job::Generate { prompt: Prompt::Text(text.into()), sampling, max_new_tokens, top_candidates: 3 }
+    Job::Generate {
+        prompt: Prompt::Text(text.into()),
+        sampling,
+        max_new_tokens,
+        top_candidates: 3,
+        options: GenerationOptions::default(),
+    }
 }
 
 #[test]
@@ -145,7 +151,8 @@ fn cached_logits_equal_uncached_ones_for_every_type_set_and_split() {
         for isa in Isa::available() {
             for threads in [1, 3] {
                 let mut model =
-                    open(&builder(kind), Options { threads: Some(threads), isa: Some(isa) }).expect("opens");
+                    open(&builder(kind), Options { threads: Some(threads), isa: Some(isa), ..Options::default() })
+                        .expect("opens");
                 for chunk in [64, 7, 1] {
                     let got = bits(&model.logits(&tokens, chunk));
                     let want = first.get_or_insert_with(|| got.clone());
@@ -209,10 +216,15 @@ fn a_long_prompt_is_told_as_it_is_read_and_can_be_stopped() {
     let mut model = tiny(0);
     let text = "y".repeat(150);
     let (updates, _) = run(&mut model, Job::Next { prompt: Prompt::Text(text.clone()) });
-    assert!(matches!(
-        updates[..],
-        [Update::Reading { done: 64, total: 150 }, Update::Reading { done: 128, .. }, Update::Next(_)]
-    ));
+    // How many pieces there are depends on how long they take.
+    let (last, reading) = updates.split_last().expect("updates");
+    let mut before = 0;
+    for update in reading {
+        let Update::Reading { done, total: 150 } = update else { panic!("{update:?}") };
+        assert!((before + 1..150).contains(done), "{done}");
+        before = *done;
+    }
+    assert!(before > 0 && matches!(last, Update::Next(_)));
     let stats = model.run(Job::Next { prompt: Prompt::Text(format!("z{text}")) }, &mut |_| ControlFlow::Break(()));
     assert_eq!(stats.expect("runs").stop, Stop::Cancelled);
 }
@@ -241,6 +253,7 @@ fn typed_control_tokens_stay_text() {
             sampling: SamplingParams::greedy(),
             max_new_tokens: 1,
             top_candidates: 0,
+            options: GenerationOptions::default(),
         },
     );
     let Update::Prompt { text, tokens } = &updates[0] else { panic!("no prompt") };

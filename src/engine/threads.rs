@@ -110,6 +110,23 @@ impl Threads {
         self.run(&|part| work(items * part / parts..items * (part + 1) / parts));
     }
 
+    /// Calls `work` with each of `0..items`; threads take the next one when they are done with theirs, so that they end
+    /// together though items, or cores, are of different speed.
+    pub fn share(&mut self, items: usize, work: impl Fn(usize) + Sync) {
+        let next = AtomicUsize::new(0);
+        self.split(items, |range| {
+            // A part without a range of its own may still help.
+            let _ = range;
+            loop {
+                let item = next.fetch_add(1, Ordering::Relaxed);
+                if item >= items {
+                    return;
+                }
+                work(item);
+            }
+        });
+    }
+
     /// Splits `data`, rows of `width`, into one run of neighbouring rows for each part; `work` gets the number of the
     /// first and the rows. Little data is not worth waking anybody.
     pub fn split_rows<T: Send>(&mut self, data: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {

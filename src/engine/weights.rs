@@ -17,6 +17,9 @@ use super::threads::{Shares, Threads, physical_cores};
 /// Bytes of a file that one thread repacks, and lets go, at a time.
 const SHARE: usize = 1 << 20;
 
+/// Strips of 16 rows that a thread takes at a time: enough that taking costs nothing.
+const STRIPS: usize = 4;
+
 /// A weight matrix, `rows × columns`; `y = W x` maps `columns` numbers to `rows`.
 #[derive(Debug)]
 pub struct Linear(Matrix);
@@ -111,7 +114,7 @@ fn format(ggml_type: GgmlType) -> Option<Format> {
 /// thread held twice.
 fn repack(view: &TensorView, matrix: &mut Matrix) {
     let (format, columns, row) = (matrix.format(), matrix.columns(), matrix.row_bytes());
-    let strip = row * kernels::TILE_ROWS;
+    let (strip, isa) = (row * kernels::TILE_ROWS, Isa::detect());
     let many = (SHARE / strip).max(1);
     let mut strips = matrix.strips();
     let shares: Vec<_> = view
@@ -126,7 +129,7 @@ fn repack(view: &TensorView, matrix: &mut Matrix) {
             let share = shares.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((strips, source)) = share else { return };
             for (to, source) in strips.into_iter().zip(source.chunks(strip)) {
-                kernels::pack(format, columns, to, source);
+                kernels::pack(isa, format, columns, to, source);
             }
             view.let_go(source);
         }
@@ -184,9 +187,11 @@ impl Compute {
             outs.push((w, Shares(out.as_mut_ptr())));
         }
         // All jobs as one row of strips: threads meet once, and a narrow matrix is shared out as well as a wide one.
-        let strips = outs.iter().map(|(w, _)| w.tiles()).sum();
+        let strips: usize = outs.iter().map(|(w, _)| w.tiles()).sum();
         let (activations, wide) = (&self.activations, &self.wide);
-        self.threads.split(strips, |range| {
+        let shares = strips.div_ceil(STRIPS);
+        self.threads.share(shares, |share| {
+            let range = share * STRIPS..strips.min((share + 1) * STRIPS);
             let mut first = 0;
             for (w, out) in &outs {
                 let here = range.start.max(first)..range.end.min(first + w.tiles());

@@ -21,6 +21,7 @@ use crate::engine::{Job, Update};
 use crate::theme::Theme;
 
 /// What a lab made of a key. Plain data.
+#[allow(clippy::large_enum_variant, reason = "one a key")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reaction {
     /// Not this lab's key; the screen around it may have a use for it.

@@ -232,7 +232,7 @@ impl Family {
         TYPES
             .into_iter()
             .filter(|t| match (self.every_type, t) {
-                _ if self.shape.hidden % 32 != 0 => t.block_len() == 1,
+                _ if !self.shape.hidden.is_multiple_of(32) => t.block_len() == 1,
                 (every, GgmlType::F32 | GgmlType::Q8_0) => every || *t == GgmlType::F32 || *t == GgmlType::Q8_0,
                 (every, _) => every,
             })

@@ -3,6 +3,7 @@
 //! The files are made by code: tables of values that a field may be given, hand-written cases, and every truncation.
 //! Memory is counted by an allocator, not by a clock or the operating system, so the bound holds on any machine.
 
+#![allow(clippy::print_stdout, reason = "the counts, shown with --nocapture")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod allocated;

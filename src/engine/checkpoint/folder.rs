@@ -30,6 +30,17 @@ impl Folder {
     /// # Errors
     /// [`EngineError::Unreadable`], [`EngineError::BadFile`].
     pub fn open(path: &Path) -> Result<Self, EngineError> {
+        let config = Self::config_of(path)?;
+        let weights = Safetensors::open(path)?;
+        let embedding = weights.tensors().find_map(|t| Some(t.name.strip_suffix("embed_tokens.weight")?.to_owned()));
+        Ok(Self { path: path.into(), config, weights, prefix: embedding.unwrap_or_default() })
+    }
+
+    /// Reads a folder's `config.json`.
+    ///
+    /// # Errors
+    /// [`EngineError::Unreadable`], [`EngineError::BadFile`].
+    pub fn config_of(path: &Path) -> Result<Value, EngineError> {
         let config_path = path.join("config.json");
         let unreadable = |e: std::io::Error| EngineError::Unreadable { path: config_path.clone(), why: e.to_string() };
         let bad = |why: String| EngineError::BadFile { path: config_path.clone(), why };
@@ -38,9 +49,6 @@ impl Folder {
             return Err(bad(format!("it is {size} bytes long; at most {MAX_CONFIG_BYTES} are read")));
         }
         let text = fs::read_to_string(&config_path).map_err(unreadable)?;
-        let config = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-        let weights = Safetensors::open(path)?;
-        let embedding = weights.tensors().find_map(|t| Some(t.name.strip_suffix("embed_tokens.weight")?.to_owned()));
-        Ok(Self { path: path.into(), config, weights, prefix: embedding.unwrap_or_default() })
+        serde_json::from_str(&text).map_err(|e| bad(e.to_string()))
     }
 }

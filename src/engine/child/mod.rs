@@ -6,12 +6,14 @@
 //! `death` the sentences. Commands such as `osai generate` open the model in their own process.
 
 mod death;
+mod launch;
 mod process;
 mod sandbox;
 mod serve;
 mod wire;
 
-pub use process::{Launch, ModelProcess};
+pub use launch::Launch;
+pub use process::ModelProcess;
 pub use sandbox::{Confinement, probe};
 pub use serve::serve;
 pub(super) use wire::path_as_shown;

@@ -1,22 +1,18 @@
-//! The app's side: one thread that owns the child, and two that carry the pipes.
+//! The app's side: the thread that owns the child.
 //!
-//! The thread `model` does one job at a time; further ones wait in its queue. It alone starts, kills and buries the
-//! child, and lives as long as the app keeps it, because Linux ends the child with the thread that started it. Writing
-//! and reading have threads of their own, so that a child that is stopped blocks nobody.
+//! It does one job at a time; further ones wait in its queue. It alone starts, kills and buries the child (`launch`),
+//! and lives as long as the app keeps it, because Linux ends the child with the thread that started it.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
-use std::io::{self, BufReader, Read};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::death;
-use super::wire::{self, News, Order};
+use super::launch::{Launch, Seat};
+use super::wire::{News, Order};
 use crate::engine::{EngineError, Job, Run, RunId, RunStats, Stop, Update};
 
 /// After a request to stop the child is looked at so often. Counted, not timed: a machine or a terminal that was
@@ -29,20 +25,6 @@ const UNHEARD_TICKS: u32 = 20;
 const UNFINISHED_TICKS: u32 = 100;
 /// Opening does not look for a request to stop, and what it has read is of use to the next job.
 const OPENING_TICKS: u32 = 600;
-/// Of what the child wrote to standard error so much is read; a pipe holds no more.
-const STDERR_BYTES: u64 = 64 << 10;
-
-/// How the model's process is started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Launch {
-    /// The model's file.
-    pub model: PathBuf,
-    /// This program.
-    pub program: PathBuf,
-    /// Its arguments; they make it call [`serve`](super::serve) for that file.
-    pub arguments: Vec<OsString>,
-}
-
 /// A model in a process of its own. Dropping it ends the process.
 #[derive(Debug)]
 pub struct ModelProcess {
@@ -52,8 +34,9 @@ pub struct ModelProcess {
     ended: Receiver<()>,
 }
 
+/// What the thread hears, from the app and from the child.
 #[derive(Debug)]
-enum Ask {
+pub(super) enum Ask {
     Start(RunId, Job),
     Cancel(RunId),
     /// From the pipe of the child with this number.
@@ -134,13 +117,6 @@ struct Keeper<R> {
     process_id: Arc<AtomicU32>,
 }
 
-/// A living child.
-struct Seat {
-    child: Child,
-    orders: Sender<Order>,
-    is_open: bool,
-}
-
 /// The job that the child does.
 struct Running {
     id: RunId,
@@ -148,28 +124,33 @@ struct Running {
 }
 
 /// What has come of the request to stop.
-#[derive(Default)]
 struct Stopping {
     ticks: u32,
+    next_tick: Instant,
     is_heard: bool,
+}
+
+impl Stopping {
+    fn now() -> Self {
+        Self { ticks: 0, next_tick: Instant::now() + TICK, is_heard: false }
+    }
 }
 
 impl<R: Fn(RunId, Update)> Keeper<R> {
     fn keep(&mut self, inbox: &Receiver<Ask>) {
         loop {
-            let is_stopping = self.running.as_ref().is_some_and(|running| running.stopping.is_some());
-            let ask = if is_stopping {
-                match inbox.recv_timeout(TICK) {
-                    Ok(ask) => ask,
-                    Err(_) => {
-                        self.tick();
-                        continue;
-                    }
+            // `self` holds a sender, so the channel never closes.
+            let ask = match self.running.as_ref().and_then(|running| running.stopping.as_ref()) {
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(stopping) => inbox.recv_timeout(stopping.next_tick.saturating_duration_since(Instant::now())),
+            };
+            let ask = match ask {
+                Ok(ask) => ask,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.tick();
+                    continue;
                 }
-            } else {
-                // `self` holds a sender, so the channel never closes.
-                let Ok(ask) = inbox.recv() else { return };
-                ask
+                Err(RecvTimeoutError::Disconnected) => return,
             };
             match ask {
                 Ask::Start(id, job) => {
@@ -210,7 +191,7 @@ impl<R: Fn(RunId, Update)> Keeper<R> {
             Some(seat) => Ok(seat),
             none => {
                 self.children += 1;
-                let seat = launch(&self.launch, self.children, &self.asks)?;
+                let seat = self.launch.start(self.children, &self.asks)?;
                 self.process_id.store(seat.child.id(), Ordering::Relaxed);
                 Ok(none.insert(seat))
             }
@@ -222,7 +203,7 @@ impl<R: Fn(RunId, Update)> Keeper<R> {
             if let Some(seat) = &self.child {
                 let _ = seat.orders.send(Order::Cancel(id));
             }
-            running.stopping = Some(Stopping::default());
+            running.stopping = Some(Stopping::now());
         } else if let Some(at) = self.queue.iter().position(|(queued, _)| *queued == id) {
             self.queue.remove(at);
             (self.report)(id, Update::Finished(RunStats::nothing(Stop::Cancelled)));
@@ -265,6 +246,7 @@ impl<R: Fn(RunId, Update)> Keeper<R> {
         let is_open = self.child.as_ref().is_some_and(|seat| seat.is_open);
         let Some(stopping) = self.running.as_mut().and_then(|running| running.stopping.as_mut()) else { return };
         stopping.ticks += 1;
+        stopping.next_tick = Instant::now() + TICK;
         let limit = match (stopping.is_heard, is_open) {
             (false, _) => UNHEARD_TICKS,
             (true, true) => UNFINISHED_TICKS,
@@ -286,76 +268,71 @@ impl<R: Fn(RunId, Update)> Keeper<R> {
         self.start_next();
     }
 
-    /// Kills the child, if there is one, and says how it ended. It writes no files, so there is nothing to wait for.
+    /// Kills the child, if there is one, and says how it ended.
     fn end_child(&mut self) -> Option<String> {
-        let Seat { mut child, orders, .. } = self.child.take()?;
-        drop(orders);
-        let _ = child.kill(); // fails where it is dead already
-        let status = child.wait();
+        let seat = self.child.take()?;
+        let how = seat.end();
         self.process_id.store(0, Ordering::Relaxed);
-        let mut stderr = Vec::new();
-        if let Some(pipe) = child.stderr.take() {
-            // The other end went with the process, so this ends too.
-            let _ = pipe.take(STDERR_BYTES).read_to_end(&mut stderr);
-        }
-        Some(match status {
-            Ok(status) => death::sentence(status, &stderr),
-            Err(error) => format!("its process is lost ({error})"),
-        })
+        Some(how)
     }
 }
 
-/// Starts a child, the `number`-th, and the threads that carry its pipes.
-fn launch(launch: &Launch, number: u64, asks: &Sender<Ask>) -> io::Result<Seat> {
-    let mut command = Command::new(&launch.program);
-    command.args(&launch.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::arg0(&mut command, "osai");
-    #[cfg(windows)]
-    std::os::windows::process::CommandExt::creation_flags(&mut command, CREATE_NO_WINDOW);
-    let mut child = command.spawn()?;
-    let (stdin, stdout) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
-    let (orders, outbox) = mpsc::channel();
-    let asks = asks.clone();
-    let threads = thread::Builder::new()
-        .name("model-in".into())
-        .spawn(move || write_orders(stdin, &outbox))
-        .and_then(|_| thread::Builder::new().name("model-out".into()).spawn(move || read_news(stdout, number, &asks)));
-    if let Err(error) = threads {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(error);
+#[cfg(all(test, unix))]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    /// A keeper whose child reads its pipe and says nothing, with a run that was asked to stop, and what was reported.
+    fn asked_to_stop() -> (Keeper<impl Fn(RunId, Update)>, Receiver<Update>) {
+        let (send, told) = mpsc::channel();
+        let arguments = ["-c", "exec cat >/dev/null"].map(OsString::from).to_vec();
+        let mut keeper = Keeper {
+            launch: Launch { model: "model.gguf".into(), program: "/bin/sh".into(), arguments },
+            report: move |_, update| drop(send.send(update)),
+            asks: mpsc::channel().0,
+            queue: VecDeque::from([(RunId(1), Job::Open)]),
+            child: None,
+            children: 0,
+            running: None,
+            process_id: Arc::default(),
+        };
+        keeper.start_next();
+        keeper.cancel(RunId(1));
+        (keeper, told)
     }
-    Ok(Seat { child, orders, is_open: false })
-}
 
-/// Keeps Ctrl-C in the console from reaching the child.
-#[cfg(windows)]
-const CREATE_NO_WINDOW: u32 = 0x0800_0000;
-
-/// Ends when the child is gone, or with the sender.
-fn write_orders(mut pipe: ChildStdin, outbox: &Receiver<Order>) {
-    for order in outbox {
-        if wire::write(&mut pipe, &order).is_err() {
-            return;
+    #[test]
+    fn a_child_is_given_time_by_what_it_says() {
+        let alive = News::Alive(RunId(1));
+        for (news, is_open, ticks, words) in [
+            (None, false, UNHEARD_TICKS, "did not answer for 2 s"),
+            (None, true, UNHEARD_TICKS, "did not answer for 2 s"),
+            (Some(alive.clone()), true, UNFINISHED_TICKS, "did not answer for 10 s"),
+            (Some(alive), false, OPENING_TICKS, "did not answer for 60 s"),
+        ] {
+            let (mut keeper, told) = asked_to_stop();
+            keeper.child.iter_mut().for_each(|seat| seat.is_open = is_open);
+            news.into_iter().for_each(|news| keeper.on_news(news));
+            (1..ticks).for_each(|_| keeper.tick());
+            assert!(told.try_recv().is_err() && keeper.child.is_some());
+            keeper.tick();
+            let update = told.try_recv().expect("an update");
+            assert!(matches!(&update, Update::Failed(error) if error.to_string().contains(words)), "{update:?}");
+            assert!(keeper.child.is_none() && keeper.running.is_none());
         }
     }
-}
 
-fn read_news(pipe: ChildStdout, number: u64, asks: &Sender<Ask>) {
-    let mut pipe = BufReader::new(pipe);
-    let fault = loop {
-        match wire::read(&mut pipe) {
-            Ok(Some(news)) => {
-                if asks.send(Ask::News(number, news)).is_err() {
-                    return;
-                }
-            }
-            // Dead, between two words or within one.
-            Ok(None) => break None,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break None,
-            Err(error) => break Some(error.to_string()),
+    #[test]
+    fn news_start_the_wait_anew() {
+        let (mut keeper, told) = asked_to_stop();
+        for _ in 0..3 {
+            (1..UNHEARD_TICKS).for_each(|_| keeper.tick());
+            keeper.on_news(News::Told(RunId(1), Update::Tokens(vec![])));
+            assert_eq!(told.try_recv(), Ok(Update::Tokens(vec![])));
         }
-    };
-    let _ = asks.send(Ask::Silence(number, fault));
+        keeper.on_news(News::Told(RunId(1), Update::Finished(RunStats::nothing(Stop::Cancelled))));
+        assert!(keeper.child.is_some() && keeper.running.is_none());
+        keeper.end_child();
+    }
 }

@@ -34,7 +34,7 @@ mod linux {
     use signal_hook::consts::{SIGINT, SIGQUIT};
 
     use super::Confinement;
-    use crate::engine::model::free_memory;
+    use crate::engine::open::free_memory;
 
     /// The newest rights that are asked for: those known to 6.12 kernels. Older ones give what they have.
     const WANTED: ABI = ABI::V6;

@@ -16,6 +16,7 @@ use crate::engine::{Job, RunId, Update};
 const LARGEST: u32 = 256 << 20;
 
 /// What the app says.
+#[allow(clippy::large_enum_variant, reason = "one at a time goes over the pipe")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Order {
     /// Do this. Sent only when the job before has ended.
@@ -79,7 +80,7 @@ pub fn path_as_shown<S: serde::Serializer>(path: &std::path::Path, serializer: S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{EngineError, NextTokens, Prompt, SamplingParams, TextToken};
+    use crate::engine::{EngineError, GenerationOptions, NextTokens, Prompt, SamplingParams, TextToken};
 
     fn there_and_back(words: &[News]) -> Vec<News> {
         let mut pipe = Vec::new();
@@ -96,6 +97,7 @@ mod tests {
             sampling: SamplingParams { seed: Some(u64::MAX), ..SamplingParams::default() },
             max_new_tokens: usize::MAX,
             top_candidates: 0,
+            options: GenerationOptions::default(),
         };
         let mut pipe = Vec::new();
         write(&mut pipe, &Order::Start(RunId(u64::MAX), job.clone())).expect("written");

@@ -5,6 +5,8 @@
 
 mod gguf;
 mod hf;
+#[cfg(test)]
+mod tests;
 
 use super::rope::Rope;
 
@@ -141,9 +143,8 @@ impl Config {
         let positive = |x: f32| x.is_finite() && x > 0.0;
         let caps = [self.attn_logit_softcapping, self.final_logit_softcapping];
         let scales = [self.attention_scale, self.embedding_multiplier, self.residual_multiplier, self.logits_scaling];
-        if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0)
-            || !caps.into_iter().flatten().chain(scales).all(positive)
-        {
+        let eps_is_good = self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0;
+        if !(eps_is_good && caps.into_iter().flatten().chain(scales).all(positive)) {
             return Err("a norm, scale or cap is out of range".into());
         }
         if self.windows.iter().flatten().any(|w| *w == 0) {

@@ -146,11 +146,11 @@ impl Block {
         buffers.add_to_x(self.post_feed_forward_norm.as_deref(), config, compute);
     }
 
-    /// The projections that an adapter can change, each with its group and its rows there; `kv_width` is the width
-    /// of keys. Experts are none.
-    pub fn projections(&mut self, kv_width: usize) -> Vec<(Group, Range<usize>, &mut Projection)> {
-        fn at(group: Group, first: usize, projection: &mut Projection) -> (Group, Range<usize>, &mut Projection) {
-            (group, first..first + projection.rows(), projection)
+    /// Of the projections that an adapter can change, each one's group, its rows there, and what adapters add to it;
+    /// `kv_width` is the width of keys. Experts are none.
+    pub fn deltas(&mut self, kv_width: usize) -> Vec<(Group, Range<usize>, &mut Vec<Delta>)> {
+        fn at(group: Group, first: usize, projection: &mut Projection) -> (Group, Range<usize>, &mut Vec<Delta>) {
+            (group, first..first + projection.rows(), &mut projection.deltas)
         }
         let mut all = Vec::with_capacity(7);
         match &mut self.attention.qkv {

@@ -7,9 +7,11 @@ mod block;
 mod experts;
 mod load;
 
+use std::ops::Range;
+
 use super::cache::KvCache;
 use super::config::Config;
-use super::lora::Attached;
+use super::lora::{Attached, Delta, Group};
 use super::probe::{Edit, Probe, Seen};
 use super::rope::Frequencies;
 use super::weights::{Compute, Linear};
@@ -24,7 +26,7 @@ pub struct Decoder {
     /// Its shape.
     pub config: Config,
     embed_tokens: Linear,
-    pub(super) layers: Vec<Block>,
+    layers: Vec<Block>,
     norm: Vec<f32>,
     /// `None`: tied to the embedding.
     lm_head: Option<Linear>,
@@ -48,7 +50,7 @@ pub enum Logits {
 
 /// Numbers between operations, kept to save allocations; `tokens ×` the width that each name implies.
 #[derive(Debug, Default)]
-struct Buffers {
+pub(in crate::engine) struct Buffers {
     x: Vec<f32>,
     normed: Vec<f32>,
     q: Vec<f32>,
@@ -123,6 +125,11 @@ impl Decoder {
         let mut out = vec![0.0; x.len()];
         compute.rms_norm(x, &self.norm, self.config.rms_norm_eps, &mut out);
         out
+    }
+
+    /// Where adapters hang in a layer: of each projection its group, its rows there, and what is added to it.
+    pub fn deltas(&mut self, layer: usize) -> Vec<(Group, Range<usize>, &mut Vec<Delta>)> {
+        self.layers[layer].deltas(self.config.kv_width())
     }
 
     /// Bytes that the weights take in memory.

@@ -1,6 +1,7 @@
 //! The header of a GGUF file: metadata, tensors, and every fault that can be told without guessing.
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Place;
 use std::fmt;
 use std::ops::Range;
 
@@ -138,14 +139,14 @@ impl<'a> Reader<'a, '_> {
         let kind = self.u32()?;
         let value = self.value(kind, key.as_deref())?;
         let Some(key) = key else { return Ok(()) };
-        match self.header.metadata.entry(key) {
-            btree_map::Entry::Occupied(twin) => {
-                self.header.faults.at(at, format_args!("the key `{}` is there twice", twin.key()))
-            }
-            btree_map::Entry::Vacant(place) => {
+        let twice = match self.header.metadata.entry(key) {
+            Place::Vacant(place) => {
                 place.insert(Pair { at, value });
+                return Ok(());
             }
-        }
+            Place::Occupied(there) => there.key().clone(),
+        };
+        self.fault(at, format_args!("the key `{twice}` is there twice"));
         Ok(())
     }
 

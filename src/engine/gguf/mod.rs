@@ -155,6 +155,12 @@ impl Gguf {
         Some(self.map[bytes.clone()].iter().map(|b| *b != 0).collect())
     }
 
+    /// An array of bytes by key.
+    pub fn octets(&self, key: &str) -> Option<&[u8]> {
+        let Some(Value::Array { item: 0 | 1, bytes, .. }) = self.metadata.get(key) else { return None };
+        Some(&self.map[bytes.clone()])
+    }
+
     /// A tensor by name.
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.tensors.get(name)

@@ -1,7 +1,6 @@
 //! Looking inside as jobs: what labs and the model's own process ask for.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
 
 use crate::engine::lora::Lora;
 use crate::engine::model::{Each, Model};
@@ -68,18 +67,14 @@ impl Model {
         ended.unwrap_or_else(|payload| panic::resume_unwind(payload))
     }
 
-    /// Uses these adapters and no others; each is a file or folder with its strength. When one cannot be read or does
-    /// not fit, those in use stay.
-    pub(in crate::engine) fn adapt(&mut self, wanted: &[(PathBuf, f32)]) -> Result<(), EngineError> {
+    /// Uses these adapters and no others. When one does not fit, those in use stay.
+    pub(in crate::engine) fn adapt(&mut self, wanted: &[(Lora, f32)]) -> Result<(), EngineError> {
         let base = self.base();
-        let mut loras = Vec::with_capacity(wanted.len());
-        for (path, strength) in wanted {
-            let lora = Lora::load(path)?;
-            lora.check(&base)?;
-            loras.push((lora, *strength));
-        }
+        wanted.iter().try_for_each(|(lora, _)| lora.check(&base))?;
         let names: Vec<String> = self.adapters().iter().map(|adapter| adapter.name.clone()).collect();
-        names.iter().for_each(|name| drop(self.detach(name)));
-        loras.iter().try_for_each(|(lora, strength)| self.attach(lora, *strength))
+        for name in &names {
+            self.detach(name);
+        }
+        wanted.iter().try_for_each(|(lora, strength)| self.attach(lora, *strength))
     }
 }

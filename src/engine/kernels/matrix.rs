@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::activations::{Activations, Block};
 use super::dense::{self, BF16, Dense, F16, F32};
+use super::float::versions;
 use super::pages::Pages;
 use super::tile::{Q2K, Q3K, Q4K, Q5K, Q6K, Q40, Q41, Q50, Q51, Q80, TILE_ROWS, Tile};
 use super::vector::Vector;
@@ -149,7 +150,7 @@ impl Matrix {
         let row = matrix.row_bytes();
         assert_eq!(source.len(), rows * row, "the header check gives the right size");
         for (strip, source) in matrix.strips().zip(source.chunks(row * TILE_ROWS)) {
-            pack(format, columns, strip, source);
+            pack(Isa::detect(), format, columns, strip, source);
         }
         matrix
     }
@@ -190,6 +191,7 @@ impl Matrix {
     }
 
     /// One row as floats, `columns` long.
+    #[allow(clippy::modulo_one, reason = "some formats have one block a tile")]
     pub fn row(&self, row: usize, out: &mut [f32]) {
         assert!(row < self.rows && out.len() == self.columns, "a row of the matrix");
         let strip = &self.pages.bytes()[row / TILE_ROWS * self.strip_bytes()..][..self.strip_bytes()];
@@ -209,8 +211,12 @@ impl Matrix {
     }
 }
 
-/// Fills a strip with up to 16 rows as the file has them.
-pub fn pack(format: Format, columns: usize, strip: &mut [u8], source: &[u8]) {
+versions! {
+    /// Fills a strip with up to 16 rows as the file has them.
+    pub fn pack = pack_body(format: Format, columns: usize, strip: &mut [u8], source: &[u8])
+}
+#[inline(always)]
+fn pack_body(format: Format, columns: usize, strip: &mut [u8], source: &[u8]) {
     let row_bytes = columns / format.tile_columns() * format.source_bytes();
     for (r, source) in source.chunks_exact(row_bytes).enumerate() {
         with_format!(format,

@@ -24,7 +24,7 @@ mod tile;
 mod vector;
 
 pub use activations::{Activations, quantize, quantize_wide};
-pub use attention::attend;
+pub use attention::{Head, KEY_TILE, Query, attend};
 pub use float::{
     add, dot_product, exp, gelu_erf, gelu_tanh_mul, layer_norm, rms_norm, rms_norm_in_place, rope, rope_halves,
     silu_mul, softcap,
@@ -76,6 +76,21 @@ impl Isa {
             Self::Avx2 => vec![Self::Avx2, Self::Scalar],
             Self::Neon => vec![Self::Neon, Self::Scalar],
             Self::Scalar => vec![Self::Scalar],
+        }
+    }
+
+    /// The set with that name, for `OSAI_CPU`.
+    ///
+    /// # Errors
+    /// A sentence, when there is none of that name or this machine lacks it.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let all = [Self::Avx512, Self::Avx2, Self::Neon, Self::Scalar];
+        let available = Self::available();
+        let names = available.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
+        match all.into_iter().find(|isa| isa.name() == name) {
+            Some(isa) if available.contains(&isa) => Ok(isa),
+            Some(isa) => Err(format!("this machine has no {}; it has {names}", isa.name())),
+            None => Err(format!("no instruction set has that name; this machine has {names}")),
         }
     }
 

@@ -70,20 +70,19 @@ impl Model {
         let base = self.base();
         lora.check(&base)?;
         self.detach(&lora.name);
-        let kv_width = self.decoder.config.kv_width();
         for (target, pair) in &lora.pairs {
             let mut b = pair.b.clone();
             if lora.rows != base.rows && base.is_reordered_in_gguf {
                 base.reorder(target.module, &mut b, pair.r, base.rows);
             }
             let (group, rows) = base.place(target.module);
-            for (held_in, held, projection) in self.decoder.layers[target.layer].projections(kv_width) {
+            for (held_in, held, deltas) in self.decoder.deltas(target.layer) {
                 let shared = rows.start.max(held.start)..rows.end.min(held.end);
                 if held_in != group || shared.is_empty() {
                     continue;
                 }
                 let part = &b[(shared.start - rows.start) * pair.r..(shared.end - rows.start) * pair.r];
-                projection.deltas.push(Delta {
+                deltas.push(Delta {
                     adapter: lora.name.clone(),
                     first: shared.start - held.start,
                     a: Linear::dense(pair.r, pair.columns(), &pair.a),
@@ -133,9 +132,8 @@ impl Model {
     }
 
     fn each_projection(&mut self, mut each: impl FnMut(&mut Vec<Delta>)) {
-        let kv_width = self.decoder.config.kv_width();
-        for block in &mut self.decoder.layers {
-            block.projections(kv_width).into_iter().for_each(|(_, _, projection)| each(&mut projection.deltas));
+        for layer in 0..self.decoder.config.num_hidden_layers {
+            self.decoder.deltas(layer).into_iter().for_each(|(_, _, deltas)| each(deltas));
         }
     }
 }

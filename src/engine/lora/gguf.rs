@@ -99,8 +99,7 @@ pub fn save(lora: &Lora, path: &Path, base: &Base) -> Result<(), EngineError> {
     let mut parts = Vec::with_capacity(2 * lora.pairs.len());
     for (target, pair) in &lora.pairs {
         let name = target.gguf();
-        let apart = matches!(target.module, Module::Q | Module::K | Module::V | Module::Gate | Module::Up);
-        if if base.architecture == "phi3" { apart } else { target.module == Module::GateUp } {
+        if !has_name(target.module, base) {
             return Err(EngineError::BadSetting {
                 what: format!("GGUF has no name for `{}` of a {} model", target.hf(), base.architecture),
             });
@@ -119,6 +118,12 @@ pub fn save(lora: &Lora, path: &Path, base: &Base) -> Result<(), EngineError> {
         output.put(&name, &bytes)?;
     }
     output.finish().map(drop)
+}
+
+/// Whether a GGUF file of the architecture has such a tensor: Phi 3's are fused, the others' gate and up never.
+fn has_name(module: Module, base: &Base) -> bool {
+    let is_part = matches!(module, Module::Q | Module::K | Module::V | Module::Gate | Module::Up);
+    if base.architecture == "phi3" { !is_part } else { module != Module::GateUp }
 }
 
 /// The alpha that gives the adapter's scale when it is divided by the rank, which is all that GGUF knows.

@@ -19,6 +19,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::EngineError;
 pub use apply::{Attached, Delta};
 pub use base::{Base, Group};
@@ -28,7 +30,7 @@ pub use merge::apply_lora;
 const MAX_RANK: usize = 4096;
 
 /// How an adapter was made; names as in PEFT's `adapter_config.json`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoraConfig {
     /// Rank: rows of `A`, columns of `B`. A pair may have its own.
     pub r: usize,
@@ -43,7 +45,7 @@ pub struct LoraConfig {
 }
 
 /// An adapter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lora {
     /// What it is called: the file's `general.name`, or the name of the file or folder.
     pub name: String,
@@ -54,11 +56,12 @@ pub struct Lora {
     /// The order of the rows of `B` for queries and keys.
     pub rows: RowOrder,
     /// `A` and `B` for each matrix that changes.
+    #[serde(with = "as_list")]
     pub pairs: BTreeMap<Target, Pair>,
 }
 
 /// In which order a file holds the rows of queries and keys within a head of width `d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RowOrder {
     /// As Hugging Face: row `j` turns with row `j + d / 2`.
     HuggingFace,
@@ -67,7 +70,7 @@ pub enum RowOrder {
 }
 
 /// A matrix of a model that an adapter can change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Target {
     /// The layer.
     pub layer: usize,
@@ -76,7 +79,7 @@ pub struct Target {
 }
 
 /// A matrix of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Module {
     /// Queries.
     Q,
@@ -156,7 +159,7 @@ impl Target {
 }
 
 /// The change to one matrix of `rows × columns`: `B A`, both row by row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     /// Rank.
     pub r: usize,
@@ -280,6 +283,9 @@ impl Lora {
                 let (name, last) = (target.hf(), base.layers - 1);
                 return refuse(format!("changes `{name}`, but the model has layers 0 to {last}"));
             }
+            if pair.r == 0 || pair.a.len() % pair.r != 0 || pair.b.len() % pair.r != 0 {
+                return refuse(format!("has a broken pair for `{}`", target.hf()));
+            }
             match base.shape(target.module) {
                 None if base.has_experts => {
                     return refuse(format!(
@@ -334,10 +340,30 @@ impl Lora {
     }
 }
 
-/// The pairs' halves while a file is read: `A` and `B`, each with its shape.
+/// Pairs as a list: not every format has keys that are more than text.
+mod as_list {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Pair, Target};
+
+    pub fn serialize<S: Serializer>(pairs: &BTreeMap<Target, Pair>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(pairs)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Target, Pair>, D::Error> {
+        Ok(Vec::deserialize(from)?.into_iter().collect())
+    }
+}
+
+/// `A` or `B` as a file has it: its shape and its numbers.
+type Half = (Vec<usize>, Vec<f32>);
+
+/// The pairs' halves while a file is read: `A` and `B`.
 #[derive(Debug, Default)]
 struct Halves {
-    found: BTreeMap<Target, [Option<(Vec<usize>, Vec<f32>)>; 2]>,
+    found: BTreeMap<Target, [Option<Half>; 2]>,
 }
 
 impl Halves {

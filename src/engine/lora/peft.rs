@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::EngineError;
-use super::super::checkpoint::safetensors_view;
 use super::super::file;
+use super::super::quantize::decode;
 use super::super::safetensors::{self, Dtype, Safetensors, TensorToWrite};
 use super::{Halves, Lora, LoraConfig, Module, RowOrder, Target, unsupported};
 
@@ -123,8 +123,9 @@ pub fn load(folder: &Path) -> Result<Lora, EngineError> {
         let Some((target, half)) = parse(&tensor.name) else {
             return Err(unsupported(format!("the tensor `{}` in an adapter", tensor.name)));
         };
-        let view = safetensors_view(&file, tensor);
-        halves.put(target, half, tensor.shape.clone(), view.to_f32()?).map_err(|why| file.bad(why))?;
+        let numbers = decode(file.bytes(tensor), tensor.ggml_type)
+            .map_err(|why| file.bad(format!("the tensor `{}` cannot be read: {why}", tensor.name)))?;
+        halves.put(target, half, tensor.shape.clone(), numbers).map_err(|why| file.bad(why))?;
     }
     let pairs = halves.pairs().map_err(|why| file.bad(why))?;
     let mut target_modules: Vec<String> = pairs.keys().map(|target| target.module.short().to_owned()).collect();

@@ -112,7 +112,7 @@ fn an_adapter_gives_the_same_bits_on_every_instruction_set_thread_and_chunk() {
         let mut first: Option<Vec<u32>> = None;
         for isa in Isa::available() {
             for threads in [1, 3] {
-                let options = Options { threads: Some(threads), isa: Some(isa) };
+                let options = Options { threads: Some(threads), isa: Some(isa), ..Options::default() };
                 let mut model = open(&builder(kind), options).expect("opens");
                 let lora = trained("x", config(5, &ALL), &model.base(), 9);
                 model.attach(&lora, 0.7).expect("fits");

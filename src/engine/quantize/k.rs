@@ -17,8 +17,12 @@ pub const SUPER: usize = 256;
 const NOTHING: f32 = 1e-15;
 
 /// To the nearest integer, halves to the even one.
+///
+/// Beside 1.5 × 2²³ a float has no bits left for a fraction, so the addition rounds; `round_ties_even` says the same but is
+/// a call into a library on processors of the baseline.
 fn nearest(x: f32) -> i32 {
-    x.round_ties_even() as i32
+    let shifted = x.clamp(-4_194_303.0, 4_194_303.0) + 12_582_912.0;
+    (shifted.to_bits() & 0x7F_FFFF) as i32 - 0x40_0000
 }
 
 /// A scale as f16, and what f16 made of it.

@@ -193,8 +193,7 @@ fn mixture(recipe: Recipe, shape: &Shape, part: Part, place: (usize, usize), col
     let usual = recipe.ggml_type;
     let (index, count) = place;
     // The first and last eighth, and every third between.
-    let is_sensitive =
-        || index < count / 8 || index >= 7 * count / 8 || (index >= count / 8 && (index - count / 8) % 3 == 2);
+    let is_sensitive = || index < count / 8 || index >= 7 * count / 8 || (index - count / 8) % 3 == 2;
     match part {
         Part::Output => output(usual, columns),
         Part::Embedding if shape.tied => output(usual, columns),
@@ -241,12 +240,12 @@ fn mixture(recipe: Recipe, shape: &Shape, part: Part, place: (usize, usize), col
 
 /// The output matrix: six bits at least.
 fn output(usual: GgmlType, columns: usize) -> GgmlType {
-    if usual == Q8_0 || columns % usual.block_len() != 0 { Q8_0 } else { Q6_K }
+    if usual == Q8_0 || !columns.is_multiple_of(usual.block_len()) { Q8_0 } else { Q6_K }
 }
 
 /// A type for rows of this width: the K types need multiples of 256 and fall back to types that need 32, those to F16.
 fn fitting(wanted: GgmlType, columns: usize) -> GgmlType {
-    let fits = |ggml_type: GgmlType| columns % ggml_type.block_len() == 0;
+    let fits = |ggml_type: GgmlType| columns.is_multiple_of(ggml_type.block_len());
     let nearest = match wanted {
         wanted if fits(wanted) => wanted,
         Q2_K | Q3_K => Q4_0,

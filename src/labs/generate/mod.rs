@@ -18,7 +18,7 @@ use self::questions::{Asked, Progress, Question};
 use self::take::{Drawn, Kept, Take, parting};
 use super::widgets::count;
 use super::{Edit, Goal, Input, Key, KeyHelp, KeyPress, Lab, Reaction, letter, named, read};
-use crate::engine::{ChatMessage, Job, Prompt, Role, SamplingParams, Stop, TokenId, Update};
+use crate::engine::{ChatMessage, GenerationOptions, Job, Prompt, Role, SamplingParams, Stop, TokenId, Update};
 use crate::theme::Theme;
 
 /// Keys of the lesson's fence.
@@ -234,6 +234,7 @@ impl Generate {
             sampling: SamplingParams { seed: Some(seed), ..sampling },
             max_new_tokens: self.params.max_new_tokens.clamp(1, 1024),
             top_candidates: 5,
+            options: GenerationOptions::default(),
         })
     }
 
@@ -495,7 +496,7 @@ impl Lab for Generate {
 
     fn on_update(&mut self, update: Update) {
         match update {
-            Update::Token { chosen, text, candidates } if self.stage == Stage::Running => {
+            Update::Token { chosen, text, candidates, .. } if self.stage == Stage::Running => {
                 self.shown_mut().tokens.push(Drawn::new(&chosen, text, &candidates));
             }
             Update::Finished(stats) if self.stage == Stage::Running => {

@@ -43,7 +43,15 @@ pub(super) fn info() -> ModelInfo {
 }
 
 pub(super) fn stats(stop: Stop, prompt_tokens: usize, new_tokens: usize) -> RunStats {
-    RunStats { stop, seed: 7, prompt_tokens, new_tokens, tokens_per_second: 31.5, time_to_first_token_ms: 180.0 }
+    RunStats {
+        stop,
+        seed: 7,
+        prompt_tokens,
+        new_tokens,
+        tokens_per_second: 31.5,
+        time_to_first_token_ms: 180.0,
+        ..RunStats::default()
+    }
 }
 
 /// What `view` draws, rows without the spaces at their ends.

@@ -99,7 +99,7 @@ fn silu_mul_body(gate: &mut [f32], up: &[f32]) {
 /// GELU by the hyperbolic tangent, with ggml's constants (`GELU_COEF_A`, `SQRT_2_OVER_PI` in `vec.h`).
 #[inline(always)]
 fn gelu_tanh_body(x: f32) -> f32 {
-    let inner = (x * 0.797_884_56) * (0.044_715 * x).mul_add(x, 1.0);
+    let inner = (x * 0.797_884_6) * (0.044_715 * x).mul_add(x, 1.0);
     0.5 * x * (1.0 + tanh_body(inner))
 }
 

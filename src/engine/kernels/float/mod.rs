@@ -49,7 +49,7 @@ pub(super) fn tree(p: [f32; 16]) -> f32 {
 
 /// Dot product over 16 fixed partial sums.
 #[inline(always)]
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a16, a_rest) = a.as_chunks::<16>();
     let (b16, b_rest) = b.as_chunks::<16>();
     let mut p = [0.0_f32; 16];

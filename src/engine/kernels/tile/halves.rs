@@ -95,6 +95,8 @@ unsafe fn row<T: Halves>(tile: *const u8, block: usize, row: usize, out: &mut [f
 const HALVES: usize = 2 * TILE_ROWS;
 /// A byte for each row and 16 columns.
 const SCALES: usize = 16 * TILE_ROWS;
+/// Tiles begin with a cache line.
+const LINE: usize = 64;
 
 #[inline(always)]
 unsafe fn f16_at<V: Vector>(tile: *const u8, at: usize, part: usize) -> V::Floats {
@@ -104,18 +106,19 @@ unsafe fn f16_at<V: Vector>(tile: *const u8, at: usize, part: usize) -> V::Float
 
 /// `Q6_K`: `d · scale · (code - 32)`, scales signed 8 bits.
 pub(in crate::engine::kernels) struct Q6K;
-const Q6_SCALES: usize = 8 * (BYTES_4 + BYTES_2);
-tile!(Q6K, blocks 8, bytes Q6_SCALES + SCALES + HALVES, source 210, |tile, row, from| {
+const Q6_BLOCK: usize = BYTES_4 + BYTES_2;
+const Q6_SCALES: usize = 8 * Q6_BLOCK;
+tile!(Q6K, blocks 8, bytes (Q6_SCALES + SCALES + HALVES).next_multiple_of(LINE), source 210, |tile, row, from| {
     let (low, high, scales) = (&from[..128], &from[128..192], &from[192..208]);
     for j in 0..8 {
-        // 128 columns share 64 bytes of low and 32 of high bits.
-        let (low, high, k) = (&low[64 * (j / 4)..], &high[32 * (j / 4)..], j % 4);
-        let codes = std::array::from_fn(|i| {
-            let low = if k < 2 { low[32 * k + i] & 15 } else { low[32 * (k - 2) + i] >> 4 };
-            low | ((high[i] >> (2 * k)) & 3) << 4
-        });
-        pack_4(&mut tile[BYTES_4 * j..], row, codes);
-        pack_2::<4>(&mut tile[8 * BYTES_4 + BYTES_2 * j..], row, codes);
+        // 128 columns share 64 bytes of low bits (low halves the first 64 columns, high halves the others) and 32 of
+        // high ones.
+        let k = j % 4;
+        let low: &[u8; BLOCK] = low[64 * (j / 4) + 32 * (k % 2)..].first_chunk().expect("within 128 bytes");
+        let high: &[u8; BLOCK] = high[32 * (j / 4)..].first_chunk().expect("within 64 bytes");
+        let codes = std::array::from_fn(|i| ((low[i] >> (4 * (k / 2))) & 15) | ((high[i] >> (2 * k)) & 3) << 4);
+        pack_4(&mut tile[Q6_BLOCK * j..], row, codes);
+        pack_2::<4>(&mut tile[Q6_BLOCK * j + BYTES_4..], row, codes);
     }
     for (half, scale) in scales.iter().enumerate() {
         tile[Q6_SCALES + TILE_ROWS * half + row] = *scale;
@@ -129,8 +132,8 @@ impl Halves for Q6K {
     unsafe fn codes<V: Vector>(tile: *const u8, block: usize, part: usize) -> [V::Bytes; 8] {
         // SAFETY: the caller's promise, here and below.
         unsafe {
-            let low = unpack_4::<V>(tile.add(BYTES_4 * block), part);
-            or_2_at_4::<V>(low, tile.add(8 * BYTES_4 + BYTES_2 * block), part)
+            let low = unpack_4::<V>(tile.add(Q6_BLOCK * block), part);
+            or_2_at_4::<V>(low, tile.add(Q6_BLOCK * block + BYTES_4), part)
         }
     }
     #[inline(always)]
@@ -146,20 +149,22 @@ impl Halves for Q6K {
 }
 
 /// The two-bit codes of block `j` in the 64 bytes of `Q2_K` and `Q3_K`: 128 columns share 32 bytes.
+#[inline(always)]
 fn two_bits(bytes: &[u8], j: usize) -> [u8; BLOCK] {
     std::array::from_fn(|i| (bytes[32 * (j / 4) + i] >> (2 * (j % 4))) & 3)
 }
 
 /// `Q3_K`: `d · (scale - 32) · (code - 4)`, scales 6 bits.
 pub(in crate::engine::kernels) struct Q3K;
-const Q3_SCALES: usize = 8 * (BYTES_2 + BYTES_1);
-tile!(Q3K, blocks 8, bytes Q3_SCALES + SCALES + HALVES, source 110, |tile, row, from| {
+const Q3_BLOCK: usize = BYTES_2 + BYTES_1;
+const Q3_SCALES: usize = 8 * Q3_BLOCK;
+tile!(Q3K, blocks 8, bytes (Q3_SCALES + SCALES + HALVES).next_multiple_of(LINE), source 110, |tile, row, from| {
     let (high, low, scales) = (&from[..32], &from[32..96], &from[96..108]);
     for j in 0..8 {
         let two = two_bits(low, j);
         let codes = std::array::from_fn(|i| two[i] | ((high[i] >> j) & 1) << 2);
-        pack_2::<0>(&mut tile[BYTES_2 * j..], row, codes);
-        pack_1::<2>(&mut tile[8 * BYTES_2 + BYTES_1 * j..], row, codes);
+        pack_2::<0>(&mut tile[Q3_BLOCK * j..], row, codes);
+        pack_1::<2>(&mut tile[Q3_BLOCK * j + BYTES_2..], row, codes);
     }
     for half in 0..16 {
         let low = if half < 8 { scales[half] & 15 } else { scales[half - 8] >> 4 };
@@ -175,8 +180,8 @@ impl Halves for Q3K {
     unsafe fn codes<V: Vector>(tile: *const u8, block: usize, part: usize) -> [V::Bytes; 8] {
         // SAFETY: as above.
         unsafe {
-            let low = unpack_2::<V>(tile.add(BYTES_2 * block), part);
-            or_1_at_2::<V>(low, tile.add(8 * BYTES_2 + BYTES_1 * block), part)
+            let low = unpack_2::<V>(tile.add(Q3_BLOCK * block), part);
+            or_1_at_2::<V>(low, tile.add(Q3_BLOCK * block + BYTES_2), part)
         }
     }
     #[inline(always)]

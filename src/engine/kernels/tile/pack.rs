@@ -9,36 +9,44 @@ pub(super) const BYTES_4: usize = 256;
 pub(super) const BYTES_2: usize = 128;
 pub(super) const BYTES_1: usize = 64;
 
-/// Eight bits as they are.
-pub(super) fn pack_8(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
-    for (g, codes) in codes.as_chunks::<4>().0.iter().enumerate() {
-        tile[64 * g + 4 * row..][..4].copy_from_slice(codes);
+/// Puts a row's groups of four bytes at their place in each register.
+#[inline(always)]
+fn put<const N: usize>(tile: &mut [u8], row: usize, bytes: [u8; N]) {
+    let registers = &mut tile.as_chunks_mut::<64>().0[..N / 4];
+    for (register, four) in registers.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        register.as_chunks_mut::<4>().0[row] = *four;
     }
+}
+
+/// Eight bits as they are.
+#[inline(always)]
+pub(super) fn pack_8(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
+    put(tile, row, codes);
 }
 
 /// The low four bits: group `j` in the low half of a byte, group `4 + j` in the high half.
+#[inline(always)]
 pub(super) fn pack_4(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
     let bytes: [u8; 16] = std::array::from_fn(|i| (codes[i] & 15) | (codes[16 + i] << 4));
-    for (j, bytes) in bytes.as_chunks::<4>().0.iter().enumerate() {
-        tile[64 * j + 4 * row..][..4].copy_from_slice(bytes);
-    }
+    put(tile, row, bytes);
 }
 
 /// Two bits from bit `SHIFT` on: groups `4 h ..` in register `h`, two bits each.
+#[inline(always)]
 pub(super) fn pack_2<const SHIFT: u32>(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
-    for h in 0..2 {
-        let bytes: [u8; 4] = std::array::from_fn(|c| {
-            (0..4).fold(0, |byte, k| byte | ((codes[16 * h + 4 * k + c] >> SHIFT) & 3) << (2 * k))
-        });
-        tile[64 * h + 4 * row..][..4].copy_from_slice(&bytes);
-    }
+    let two = codes.map(|code| (code >> SHIFT) & 3);
+    let bytes: [u8; 8] = std::array::from_fn(|i| {
+        let at = 16 * (i / 4) + i % 4;
+        two[at] | two[at + 4] << 2 | two[at + 8] << 4 | two[at + 12] << 6
+    });
+    put(tile, row, bytes);
 }
 
 /// Bit `SHIFT`: group `g` in bit `g`.
+#[inline(always)]
 pub(super) fn pack_1<const SHIFT: u32>(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
-    let bytes: [u8; 4] =
-        std::array::from_fn(|c| (0..8).fold(0, |byte, g| byte | ((codes[4 * g + c] >> SHIFT) & 1) << g));
-    tile[4 * row..][..4].copy_from_slice(&bytes);
+    let one = codes.map(|code| (code >> SHIFT) & 1);
+    put::<4>(tile, row, std::array::from_fn(|c| (0..8).fold(0, |byte, g| byte | one[4 * g + c] << g)));
 }
 
 /// Unpacks [`pack_8`].

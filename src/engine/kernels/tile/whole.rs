@@ -71,6 +71,7 @@ macro_rules! tile {
             const BYTES: usize = $bytes;
             const SOURCE: usize = $source;
 
+            #[inline(always)]
             fn pack($tile: &mut [u8], $row: usize, $from: &[u8]) $pack
 
             #[inline(always)]
@@ -98,6 +99,7 @@ pub(super) use tile;
 const HALVES: usize = 2 * TILE_ROWS;
 
 /// Two bytes of a half-precision number.
+#[inline(always)]
 pub(super) fn put_f16(tile: &mut [u8], at: usize, row: usize, from: &[u8]) {
     tile[at + 2 * row..][..2].copy_from_slice(&from[..2]);
 }
@@ -109,11 +111,13 @@ unsafe fn f16_at<V: Vector>(tile: *const u8, at: usize, part: usize) -> V::Float
 }
 
 /// The 32 codes of a block of nibbles: low halves first.
+#[inline(always)]
 fn nibbles(bytes: &[u8]) -> [u8; BLOCK] {
     std::array::from_fn(|i| if i < 16 { bytes[i] & 15 } else { bytes[i - 16] >> 4 })
 }
 
 /// Nibbles with a fifth bit each.
+#[inline(always)]
 fn fives(bits: &[u8], bytes: &[u8]) -> [u8; BLOCK] {
     let low = nibbles(bytes);
     std::array::from_fn(|i| low[i] | ((bits[i / 8] >> (i % 8)) & 1) << 4)
@@ -241,6 +245,7 @@ fn six_bits(packed: &[u8], j: usize) -> [u8; 2] {
 /// `d`, `dmin`, eight scales and eight minima for each row: what follows the codes of `Q4_K` and `Q5_K`.
 const K_SCALES: usize = 2 * HALVES + 2 * 8 * TILE_ROWS;
 
+#[inline(always)]
 fn put_k_scales(tile: &mut [u8], at: usize, row: usize, from: &[u8]) {
     put_f16(tile, at, row, from);
     put_f16(tile, at + HALVES, row, &from[2..]);
@@ -267,9 +272,10 @@ unsafe fn k_scale<V: Vector>(tile: *const u8, at: usize, block: usize, part: usi
 
 /// The codes of block `j` (32 columns) in the 128 bytes of nibbles of a K format: blocks lie in pairs, low halves the
 /// first, high halves the second.
+#[inline(always)]
 fn k_nibbles(bytes: &[u8], j: usize) -> [u8; BLOCK] {
-    let pair = &bytes[32 * (j / 2)..][..BLOCK];
-    std::array::from_fn(|i| if j.is_multiple_of(2) { pair[i] & 15 } else { pair[i] >> 4 })
+    let pair: &[u8; BLOCK] = bytes[32 * (j / 2)..].first_chunk().expect("within 128 bytes");
+    std::array::from_fn(|i| (pair[i] >> (4 * (j % 2))) & 15)
 }
 
 /// `Q4_K`: `d · scale · code - dmin · minimum`.
@@ -297,14 +303,16 @@ impl Whole for Q4K {
 
 /// `Q5_K`: the same with five bits.
 pub(in crate::engine::kernels) struct Q5K;
-tile!(Q5K, blocks 8, bytes 8 * (BYTES_4 + BYTES_1) + K_SCALES, source 176, |tile, row, from| {
+/// Four bits and the fifth: one stream through memory, which is what a processor fetches ahead.
+const Q5_BLOCK: usize = BYTES_4 + BYTES_1;
+tile!(Q5K, blocks 8, bytes 8 * Q5_BLOCK + K_SCALES, source 176, |tile, row, from| {
     for j in 0..8 {
         let low = k_nibbles(&from[48..], j);
         let codes = std::array::from_fn(|i| low[i] | ((from[16 + i] >> j) & 1) << 4);
-        pack_4(&mut tile[BYTES_4 * j..], row, codes);
-        pack_1::<4>(&mut tile[8 * BYTES_4 + BYTES_1 * j..], row, codes);
+        pack_4(&mut tile[Q5_BLOCK * j..], row, codes);
+        pack_1::<4>(&mut tile[Q5_BLOCK * j + BYTES_4..], row, codes);
     }
-    put_k_scales(tile, 8 * (BYTES_4 + BYTES_1), row, from);
+    put_k_scales(tile, 8 * Q5_BLOCK, row, from);
 });
 impl Whole for Q5K {
     const MAX: i32 = 31;
@@ -313,13 +321,13 @@ impl Whole for Q5K {
     unsafe fn codes<V: Vector>(tile: *const u8, block: usize, part: usize) -> [V::Bytes; 8] {
         // SAFETY: as above.
         unsafe {
-            let low = unpack_4::<V>(tile.add(BYTES_4 * block), part);
-            or_1_at_4::<V>(low, tile.add(8 * BYTES_4 + BYTES_1 * block), part)
+            let low = unpack_4::<V>(tile.add(Q5_BLOCK * block), part);
+            or_1_at_4::<V>(low, tile.add(Q5_BLOCK * block + BYTES_4), part)
         }
     }
     #[inline(always)]
     unsafe fn scale<V: Vector>(tile: *const u8, block: usize, part: usize) -> (V::Floats, Option<V::Floats>) {
         // SAFETY: as above.
-        unsafe { k_scale::<V>(tile, 8 * (BYTES_4 + BYTES_1), block, part) }
+        unsafe { k_scale::<V>(tile, 8 * Q5_BLOCK, block, part) }
     }
 }

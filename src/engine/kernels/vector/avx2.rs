@@ -57,9 +57,10 @@ impl Vector for Avx2 {
                 return dot;
             }
             if offset > 0 {
+                // A product of the low 16 bits: a shift would be done before the broadcast, M times in plain registers.
+                let offset = _mm256_set1_epi32(offset);
                 for m in 0..M {
-                    let shift = _mm_cvtsi32_si128(offset.trailing_zeros() as i32);
-                    dot[m] = _mm256_sll_epi32(_mm256_set1_epi32(minus[m]), shift);
+                    dot[m] = _mm256_madd_epi16(offset, _mm256_set1_epi32(minus[m]));
                 }
             }
             // So many pairs of products fit 16 bits.

@@ -44,9 +44,10 @@ impl Vector for Avx512 {
         unsafe {
             let mut dot = [_mm512_setzero_si512(); M];
             if offset > 0 {
+                // A product of the low 16 bits: a shift would be done before the broadcast, M times in plain registers.
+                let offset = _mm512_set1_epi32(offset);
                 for m in 0..M {
-                    let shift = _mm_cvtsi32_si128(offset.trailing_zeros() as i32);
-                    dot[m] = _mm512_sll_epi32(_mm512_set1_epi32(minus[m]), shift);
+                    dot[m] = _mm512_dpwssd_epi32(dot[m], offset, _mm512_set1_epi32(minus[m]));
                 }
             }
             for g in 0..N {

@@ -38,7 +38,7 @@ pub(super) trait Vector: Copy {
 
     /// For each of `M` tokens and each row `Σ (code - offset) · x` over `4 · N` columns, exactly: `codes[g]` has
     /// columns `4 g ..`, `x[m]` points to as many signed activations (from -127 to 127) and `minus[m]` is the
-    /// negative of their sum. Codes are at most `max`, 255 only with the offset 128; `offset` is 0 or a power of two.
+    /// negative of their sum, which fits 16 bits. Codes are at most `max`, 255 only with the offset 128; `offset` is 0 or a power of two.
     /// Both are known when this is compiled.
     unsafe fn dots<const N: usize, const M: usize>(
         offset: i32,

@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 
 use super::lines::Lines;
 use super::{ModelState, Outcome, Shared, file_name};
-use crate::engine::{ChatMessage, EngineError, Job, Prompt, Role, SamplingParams, Stop, Update};
+use crate::engine::{ChatMessage, EngineError, GenerationOptions, Job, Prompt, Role, SamplingParams, Stop, Update};
 use crate::labs::widgets::count;
 use crate::labs::{Edit, Input, Key, KeyHelp, KeyPress};
 use crate::ui::event::{Effect, Event, Mouse, MouseAction};
@@ -315,6 +315,7 @@ impl ChatScreen {
             },
             max_new_tokens: self.settings.max_new_tokens,
             top_candidates: 0,
+            options: GenerationOptions::default(),
         })
     }
 
@@ -387,7 +388,7 @@ impl ChatScreen {
                 self.used = tokens.len();
                 self.run = Run::Speaking(0);
             }
-            Update::Token { text, .. } => {
+            Update::Token { text, .. } | Update::Rest { text } => {
                 if let Some(turn) = self.turns.last_mut() {
                     turn.text.push_str(&text);
                 }

@@ -14,8 +14,8 @@ fn draw(chat: &ChatScreen, shared: &Shared) -> String {
 
 fn token(text: &str) -> Update {
     let token = TextToken { id: 1, bytes: text.as_bytes().to_vec(), special: false };
-    let chosen = Candidate { token, logit: 0.0, probability: 0.5, kept: true };
-    Update::Token { chosen, text: text.into(), candidates: vec![] }
+    let chosen = Candidate { token, logit: 0.0, probability: 0.5, kept: true, allowed: true };
+    Update::Token { chosen, text: text.into(), candidates: vec![], mask: None, logprobs: None, elapsed_ms: 0.0 }
 }
 
 fn messages(outcome: &Outcome) -> Vec<(Role, String)> {
