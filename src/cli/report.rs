@@ -7,6 +7,8 @@ use super::session::{TokenJson, shown};
 use super::tokens::counted;
 use crate::engine::{Candidate, Energy, Logprobs, Mask, Memory, RunStats, Stop, TextToken, Update};
 
+/// A refused candidate below this is not worth a word.
+const SEEN: f32 = 0.0005;
 /// Candidates that a line names after its token.
 const NAMED: usize = 3;
 
@@ -170,7 +172,7 @@ pub fn token_line(update: &Update, out: &Out) -> Option<String> {
         line += &out.paint(out.theme.quiet, format!("{:8.3}  ", logprobs.chosen));
     }
     line += &out.paint(out.theme.accent, shown(&chosen.token));
-    let refused = candidates.iter().filter(|candidate| !candidate.allowed).take(NAMED);
+    let refused = candidates.iter().filter(|candidate| !candidate.allowed && candidate.probability >= SEEN).take(NAMED);
     let refused: Vec<String> = refused
         .map(|candidate| format!("{} {:.1}%", shown(&candidate.token), f64::from(candidate.probability) * 100.0))
         .collect();
