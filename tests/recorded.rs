@@ -1,14 +1,14 @@
 //! The labs' recorded runs are what the bundled model says to the lessons' own parameters.
 //!
 //! `OSAI_RECORD=1 cargo test --test recorded` writes `src/labs/recorded/*.json` anew; without it they are compared. Only
-//! times may differ.
+//! what a run took may differ.
 
 mod common;
 
 use std::ops::ControlFlow;
 
 use osai::content::{Block, Library};
-use osai::engine::{Model, Update};
+use osai::engine::{Model, RunStats, Update};
 use osai::labs::{self, Key, KeyPress, Reaction, Recording};
 
 /// A lab, the lesson whose parameters it gets, and the keys of someone who goes through it; `\n` is enter, `v` is down.
@@ -55,11 +55,17 @@ fn record(model: &mut Model, lab: &str, lesson: &str, keys: &str) -> Vec<Recordi
     recordings
 }
 
-/// The same without times.
+/// The same without what a run took: time, memory, energy.
 fn timeless(mut recordings: Vec<Recording>) -> Vec<Recording> {
     for update in recordings.iter_mut().flat_map(|r| &mut r.updates) {
-        if let Update::Finished(stats) = update {
-            (stats.tokens_per_second, stats.time_to_first_token_ms) = (0.0, 0.0);
+        match update {
+            Update::Finished(RunStats { stop, seed, prompt_tokens, new_tokens, .. }) => {
+                let (stop, seed, prompt_tokens, new_tokens) = (*stop, *seed, *prompt_tokens, *new_tokens);
+                let stats = RunStats { stop, seed, prompt_tokens, new_tokens, ..RunStats::default() };
+                *update = Update::Finished(stats);
+            }
+            Update::Token { elapsed_ms, .. } => *elapsed_ms = 0.0,
+            _ => {}
         }
     }
     recordings
