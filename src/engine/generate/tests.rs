@@ -249,8 +249,8 @@ fn what_was_read_before_is_not_read_again_and_the_stats_tell() {
     assert_eq!((stats.prompt_tokens, stats.cached_tokens), (90, 0));
     assert!(stats.prompt_tokens_per_second > 0.0 && stats.tokens_per_second > 0.0);
     assert!(stats.time_to_first_token_ms > 0.0 && stats.elapsed_ms >= stats.time_to_first_token_ms);
-    // Two layers, keys and values, 32 floats each; the last token drawn is not read, and keys come in tiles of 16.
-    assert_eq!(stats.memory.cache_bytes, 2 * 32 * 4 * (99 + 112));
+    // Two layers, keys (in tiles of 16 positions) and values, 32 floats each; the last token drawn is not read.
+    assert_eq!(stats.memory.cache_bytes, 2 * 32 * 4 * (112 + 99));
     let (_, _, stats) =
         answer(&mut model, job(&("z".repeat(90) + &first + "!"), seeded(1), 3, GenerationOptions::default()));
     assert_eq!((stats.prompt_tokens, stats.cached_tokens), (101, 99));
