@@ -95,7 +95,7 @@ fn run(file: &Path, threads: usize, prompt: usize, answer: usize, isa: Isa) -> T
     black_box(model.logits(&tokens(prompt), usize::MAX));
     let prefill = rate(prompt, clock.since());
     let clock = Clock::now();
-    black_box(model.logits(&tokens(answer), 1));
+    black_box(model.all_logits(&tokens(answer), 1));
     let decode = rate(answer, clock.since());
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak =
