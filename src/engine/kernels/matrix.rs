@@ -191,6 +191,7 @@ impl Matrix {
     }
 
     /// One row as floats, `columns` long.
+    #[allow(clippy::modulo_one, reason = "for the formats whose tile is one block")]
     pub fn row(&self, row: usize, out: &mut [f32]) {
         assert!(row < self.rows && out.len() == self.columns, "a row of the matrix");
         let strip = &self.pages.bytes()[row / TILE_ROWS * self.strip_bytes()..][..self.strip_bytes()];
