@@ -1,14 +1,14 @@
 //! The arithmetic of the forward pass, the same to the last bit on every processor.
 //!
-//! Promise: with the same inputs every function here gives the same bits under AVX-512, AVX2 and plain code, with any
-//! number of threads and any split of the tokens. How: a lane is a row, so a row's blocks are added in one fixed
-//! order; integer dot products are exact; each float step is one named operation (`fma` where a product is added);
-//! sums over a vector run over 16 fixed partial sums and one fixed tree; `exp` is our own. Threads split rows or
-//! heads, never sums.
+//! Promise: with the same inputs every function here gives the same bits under AVX-512, AVX2, NEON and plain code, with
+//! any number of threads, any split of the tokens and any state of the cache. How: in a product a lane is a row, in a
+//! score a position, so sums run in one fixed order; integer dot products are exact; each float step is one named
+//! operation (`fma` where a product is added); sums over a vector run over 16 fixed partial sums and one fixed tree;
+//! `exp`, `tanh` and `erf` are our own. Threads split rows, heads or positions, never sums.
 //!
-//! Quantised weights are repacked at load into tiles of 16 rows × 32 columns, at the file's own size. Activations are
-//! rounded to 8 bits per 32 columns, as llama.cpp does. Besides this folder, `unsafe` is only
-//! where threads share a buffer (`threads`, `weights`, `decoder`) and where a file is mapped (`gguf`).
+//! Weights are repacked at load into tiles of 16 rows (`tile`), each format written once over a trait of registers
+//! (`vector`). Activations are rounded to 8 bits, as ggml does. Besides this folder, `unsafe` is only where threads
+//! share a buffer (`threads`, `weights`, `attention`) and where a file is mapped.
 
 #![allow(clippy::needless_range_loop, reason = "lanes and rows index several arrays at once")]
 
