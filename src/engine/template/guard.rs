@@ -11,8 +11,8 @@
 //! and no character that JSON escapes, so it goes unchanged through `trim`, `split`, `upper` and `tojson`.
 //!
 //! A name could also come together from two turns, or from a turn and the template's text (`<|im_` at the end of one,
-//! `end|>` at the beginning of the next). So a beginning of a name at a turn's end gets a mark too, and the end of a
-//! name at a turn's beginning; white space around a turn, which templates cut off, does not count.
+//! `end|>` at the beginning of the next). So every beginning of a name at a turn's end gets a mark too, and every end of
+//! a name at a turn's beginning; white space around a turn, which templates cut off, does not count.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -48,8 +48,8 @@ impl<'a> Guard<'a> {
         }
         let (begin, end) = (typed.len() - typed.trim_start().len(), typed.trim_end().len());
         if begin < end {
-            marks.extend(self.open_end(&typed[begin..end]).map(|at| begin + at));
-            marks.extend(self.open_beginning(&typed[begin..end]).map(|at| begin + at));
+            marks.extend(self.open_ends(&typed[begin..end]).map(|at| begin + at));
+            marks.extend(self.open_beginnings(&typed[begin..end]).map(|at| begin + at));
         }
         marks.sort_unstable();
         marks.dedup();
@@ -64,18 +64,17 @@ impl<'a> Guard<'a> {
         out
     }
 
-    /// Where to mark the longest beginning of a name, not the whole, that ends `text`.
-    fn open_end(&self, text: &str) -> Option<usize> {
+    /// Where to mark beginnings of names, not the whole, that end `text`: all of them, for `<a<` may go on to `<a<a>` or
+    /// from its last character to `<s>`.
+    fn open_ends(&self, text: &str) -> impl Iterator<Item = usize> {
         let parts = self.names.iter().flat_map(|name| name.char_indices().skip(1).map(|(cut, _)| &name[..cut]));
-        let part = parts.filter(|part| text.ends_with(part)).max_by_key(|part| part.len())?;
-        Some(text.len() - part.len() + first_char(part))
+        parts.filter(|part| text.ends_with(part)).map(|part| text.len() - part.len() + first_char(part))
     }
 
-    /// Where to mark the longest end of a name, not the whole, that begins `text`: before its last character.
-    fn open_beginning(&self, text: &str) -> Option<usize> {
+    /// Where to mark ends of names, not the whole, that begin `text`: each before its last character.
+    fn open_beginnings(&self, text: &str) -> impl Iterator<Item = usize> {
         let parts = self.names.iter().flat_map(|name| name.char_indices().skip(1).map(|(cut, _)| &name[cut..]));
-        let part = parts.filter(|part| text.starts_with(part)).max_by_key(|part| part.len())?;
-        Some(part.char_indices().next_back().map_or(0, |(last, _)| last))
+        parts.filter(|part| text.starts_with(part)).filter_map(|part| Some(part.char_indices().next_back()?.0))
     }
 }
 
