@@ -17,6 +17,9 @@
 //!
 //! `tests/layers.rs` holds the rule.
 
+// The documentation is made with its private items (`./test` checks its links so).
+#![allow(rustdoc::private_intra_doc_links)]
+
 pub mod cli;
 pub mod content;
 pub mod engine;

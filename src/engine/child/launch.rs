@@ -23,7 +23,7 @@ pub struct Launch {
     pub model: PathBuf,
     /// This program.
     pub program: PathBuf,
-    /// Its arguments; they make it call [`serve`](super::serve) for that file.
+    /// Its arguments; they make it call [`serve`](super::serve()) for that file.
     pub arguments: Vec<OsString>,
 }
 

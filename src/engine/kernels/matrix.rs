@@ -135,7 +135,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// A matrix of zeros, to be filled with [`Matrix::pack`] through [`Matrix::strips`].
+    /// A matrix of zeros, to be filled with [`pack`] through [`Matrix::strips`].
     ///
     /// # Panics
     /// When the columns are no whole number of tiles; the header check has seen to that.

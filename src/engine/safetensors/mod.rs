@@ -1,6 +1,6 @@
 //! Safetensors: the weights of a Hugging Face folder, one file or a set of shards, over memory maps.
 //!
-//! [`Header`] checks one file, [`Safetensors`] opens what a folder holds, [`write`] makes a file. The checks are the
+//! [`Header`] checks one file, [`Safetensors`] opens what a folder holds, [`write()`] makes a file. The checks are the
 //! format's own and more (a name given twice, a header that would cost memory); the `safetensors` crate accepts the
 //! former and names neither tensor nor byte, so it is our judge in the tests and not our reader.
 //! Source of the format: the README of `huggingface/safetensors`.
