@@ -73,7 +73,7 @@ pub struct GlobalArgs {
     /// Overlay the course with a content pack
     #[arg(long, global = true, value_name = "DIR")]
     pub pack: Option<PathBuf>,
-    /// A model by name, or a GGUF file
+    /// A model by name, a GGUF file or a Hugging Face folder
     #[arg(long, global = true, value_name = "MODEL")]
     pub model: Option<OsString>,
     /// Use a LoRA adapter, a PEFT folder or GGUF file, perhaps with its strength; may be given again
@@ -288,19 +288,19 @@ pub struct ChatArgs {
 #[command(next_help_heading = "Sampling")]
 pub struct FilterArgs {
     /// 0 takes the likeliest token always; higher is more varied
-    #[arg(long, value_name = "T", value_parser = temperature)]
+    #[arg(long, value_name = "T", value_parser = temperature, allow_negative_numbers = true)]
     pub temperature: Option<f32>,
     /// Keep only the K likeliest tokens
     #[arg(long, value_name = "K", value_parser = count)]
     pub top_k: Option<usize>,
     /// Keep the likeliest tokens that together reach this probability
-    #[arg(long, value_name = "P", value_parser = top_p)]
+    #[arg(long, value_name = "P", value_parser = top_p, allow_negative_numbers = true)]
     pub top_p: Option<f32>,
     /// Keep tokens at least this many times as likely as the likeliest
-    #[arg(long, value_name = "P", value_parser = min_p)]
+    #[arg(long, value_name = "P", value_parser = min_p, allow_negative_numbers = true)]
     pub min_p: Option<f32>,
     /// Keep the tokens whose surprise is nearest to the expected one, until they reach this probability
-    #[arg(long, value_name = "P", value_parser = typical_p)]
+    #[arg(long, value_name = "P", value_parser = typical_p, allow_negative_numbers = true)]
     pub typical_p: Option<f32>,
 }
 
@@ -326,7 +326,7 @@ pub struct DrawArgs {
     #[command(flatten)]
     pub filters: FilterArgs,
     /// Above 1 makes tokens that are in the text already less likely
-    #[arg(long, value_name = "X", value_parser = repetition_penalty)]
+    #[arg(long, value_name = "X", value_parser = repetition_penalty, allow_negative_numbers = true)]
     pub repetition_penalty: Option<f32>,
     /// Taken off a token's logit for each time that the answer has it; -2 to 2, as OpenAI defines it
     #[arg(long, value_name = "X", value_parser = penalty, allow_negative_numbers = true)]

@@ -120,6 +120,15 @@ pub fn one_answer(model: &mut Model, prompt: Prompt, how: &How, json: bool, out:
     } else {
         finish(&answer, &stats, how, out)?;
     }
+    if stats.stop == Stop::Length && how.options.grammar.is_some() {
+        out.flush()?;
+        let made = stats.new_tokens;
+        let _ = writeln!(
+            std::io::stderr(),
+            "osai: the answer was cut off after {made} tokens, so it is not whole and does not fit what was asked for; \
+             --max-new-tokens gives it room"
+        );
+    }
     match stats.stop {
         Stop::Cancelled => {
             out.flush()?;

@@ -17,6 +17,8 @@ use crate::text::SafeText;
 const SHOWN: usize = 12;
 /// Lines of the template that are shown unless all is wanted.
 const TEMPLATE_LINES: usize = 12;
+/// Faults that are shown unless all are wanted.
+const FAULTS: usize = 5;
 
 /// Looks into a file or folder.
 pub fn run(args: &InspectArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
@@ -185,11 +187,14 @@ impl Page<'_> {
 
     fn verdict(&mut self, report: &Report) -> Result<(), Failure> {
         self.field("verdict", report.sentence())?;
-        for fault in &report.faults.listed {
+        let shown = if self.all { report.faults.listed.len() } else { report.faults.listed.len().min(FAULTS) };
+        for fault in &report.faults.listed[..shown] {
             self.field("  fault", &fault.to_string())?;
         }
-        if report.faults.unlisted > 0 {
-            self.field("", &format!("and {} more", report.faults.unlisted))?;
+        match (report.faults.listed.len() - shown, report.faults.unlisted) {
+            (0, 0) => {}
+            (0, unlisted) => self.field("", &format!("and {unlisted} more"))?,
+            (hidden, unlisted) => self.field("", &format!("and {} more; --all shows them", hidden + unlisted))?,
         }
         for remark in &report.remarks.listed {
             self.field("  note", &remark.to_string())?;

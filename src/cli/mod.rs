@@ -170,8 +170,12 @@ fn one_sentence(rendered: &str, given: &[OsString]) -> String {
         }
     }
     let commands = Args::command();
-    let named = given.iter().skip(1).find_map(|word| commands.find_subcommand(word));
-    let more = named.map_or_else(|| "osai".to_owned(), |command| format!("osai {}", command.get_name()));
+    let (mut command, mut more) = (&commands, "osai".to_owned());
+    for word in given.iter().skip(1) {
+        if let Some(found) = command.find_subcommand(word) {
+            (command, more) = (found, format!("{more} {}", found.get_name()));
+        }
+    }
     format!("{}; `{more} --help` shows what it takes", parts.join("; "))
 }
 

@@ -25,6 +25,10 @@ pub fn run(args: &QuantizeArgs, globals: &Globals, out: &mut Out) -> Result<(), 
         let sentence = format!("`{}` is there already; --force replaces it", args.out.display());
         return Err(Failure::new(DATA, sentence));
     }
+    if from.is_dir() {
+        let sentence = format!("`{}` is a folder; give a GGUF file, folders cannot be quantised", from.display());
+        return Err(Failure::new(DATA, sentence));
+    }
     let file = Gguf::open(&from)?;
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let threads = globals.threads.unwrap_or_else(cores);

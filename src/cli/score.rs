@@ -162,13 +162,18 @@ fn line(token: &TokenScore, out: &mut Out) -> Result<(), Failure> {
     Ok(writeln!(out, "{}", line.trim_end())?)
 }
 
+/// A perplexity as people read it: one of a model that knows nothing of the text has no decimals worth showing.
+fn of_size(perplexity: f64) -> String {
+    if perplexity < 1e6 { format!("{perplexity:.3}") } else { format!("{perplexity:.1e} (far from the text)") }
+}
+
 fn sums(score: &Score, against: Option<&Comparison>, out: &mut Out) -> Result<(), Failure> {
     let count = counted(score.tokens.len(), "token");
-    writeln!(out, "{count}, {:.2} bits a token, perplexity {:.3}", bits(score), score.perplexity)?;
+    writeln!(out, "{count}, {:.2} bits a token, perplexity {}", bits(score), of_size(score.perplexity))?;
     if let Some(other) = against {
         let line = format!(
-            "the other model: perplexity {:.3}; KL {:.5} nats a token; same first choice {:.1}%",
-            other.other_perplexity,
+            "the other model: perplexity {}; KL {:.5} nats a token; same first choice {:.1}%",
+            of_size(other.other_perplexity),
             other.kl_divergence,
             other.same_top_token * 100.0
         );

@@ -76,14 +76,16 @@ fn lens_table(lens: &Lens, at: usize, out: &mut Out) -> Result<(), Failure> {
     let (after, says) = (shown(&lens.tokens[at]), shown(&last.likeliest));
     let head = format!("after token {at}, {after}, the model says {says}");
     writeln!(out, "{}", out.paint(out.theme.quiet, head))?;
-    let head = format!("{:>5}  {:<20} {:>7}  {says} so far", "layer", "likeliest", "");
+    let head = format!("{:>5}  {:<20} {:>7}  {says} so far", "after", "likeliest", "");
     writeln!(out, "{}", out.paint(out.theme.quiet, head))?;
     for (layer, cells) in lens.layers.iter().enumerate() {
         let cell = &cells[at];
         let percent = f64::from(cell.probability) * 100.0;
         let bar = out.paint(out.theme.accent, bar(cell.of_final, out.is_utf8));
         let of_final = f64::from(cell.of_final) * 100.0;
-        let line = format!("{layer:>5}  {:<20} {percent:6.2}%  {of_final:6.2}% {bar}", shown(&cell.likeliest));
+        // What goes into the first layer is the embedding; after that, what the layer before made of it.
+        let name = if layer == 0 { "embed".to_owned() } else { (layer - 1).to_string() };
+        let line = format!("{name:>5}  {:<20} {percent:6.2}%  {of_final:6.2}% {bar}", shown(&cell.likeliest));
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::super::EngineError;
 use super::super::gguf::{Gguf, Value};
 use super::super::rope::{Rope, RopeScaling, RopeStyle};
-use super::{Config, Experts, Family, SUPPORTED};
+use super::{Config, Experts, Family, SUPPORTED, named};
 
 /// Reads keys of one architecture.
 struct Keys<'a> {
@@ -61,8 +61,7 @@ impl Config {
     pub fn from_gguf(file: &Gguf) -> Result<Self, EngineError> {
         let architecture = file.text("general.architecture").unwrap_or("(none named)");
         let unsupported = |what: String| EngineError::Unsupported { what, supported: SUPPORTED.into() };
-        let family =
-            Family::of(architecture).ok_or_else(|| unsupported(format!("the architecture `{architecture}`")))?;
+        let family = Family::of(architecture).ok_or_else(|| unsupported(named("architecture", architecture)))?;
         let keys = Keys { file, architecture };
         let hidden_size = keys.size("embedding_length")?;
         let num_hidden_layers = keys.size("block_count")?;

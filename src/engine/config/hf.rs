@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::EngineError;
 use super::super::rope::{Rope, RopeScaling, RopeStyle};
-use super::{Activation, Config, Experts, Family, SUPPORTED};
+use super::{Activation, Config, Experts, Family, SUPPORTED, named};
 
 /// A `config.json`, or the part of it that describes the language model.
 struct Json<'a> {
@@ -59,7 +59,7 @@ impl Config {
         let architecture = text.get("model_type").or(value.get("model_type")).and_then(Value::as_str);
         let architecture = architecture.unwrap_or("(no model_type)");
         let unsupported = |what: String| EngineError::Unsupported { what, supported: SUPPORTED.into() };
-        let family = Family::of(architecture).ok_or_else(|| unsupported(format!("the model type `{architecture}`")))?;
+        let family = Family::of(architecture).ok_or_else(|| unsupported(named("model type", architecture)))?;
         let hidden_size = json.size("hidden_size")?;
         let num_hidden_layers = json.size("num_hidden_layers")?;
         if num_hidden_layers > 1 << 12 {

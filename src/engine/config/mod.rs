@@ -12,7 +12,15 @@ use super::rope::Rope;
 
 /// Architectures that run, for messages.
 pub const SUPPORTED: &str = "llama (Llama 2 to 3.3, Mistral, Mixtral, SmolLM), qwen2, qwen2moe, qwen3, qwen3moe, \
-                             gemma, gemma2, gemma3, olmo2 (and OLMo 3), phi3, smollm3, granite, and bert for embeddings";
+                             gemma, gemma2, gemma3, olmo2 (and OLMo 3), phi3, smollm3, granite";
+
+/// What cannot run, for messages: the kind by name, and what an encoder is for.
+fn named(kind: &str, name: &str) -> String {
+    match name {
+        "bert" => "writing text with the encoder `bert` (`osai embed` uses it)".into(),
+        name => format!("the {kind} `{name}`"),
+    }
+}
 
 /// How the feed-forward part bends its numbers (`hidden_act`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

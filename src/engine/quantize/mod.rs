@@ -88,7 +88,7 @@ pub fn quantize(
         return Err(EngineError::BadSetting {
             what: format!(
                 "`{}` is quantised already (`{}` is {}); quantise the F16, BF16 or F32 file it came from, or say that \
-                 quantising twice is meant",
+                 quantising twice is meant (--again)",
                 file.path.display(),
                 choice.tensor.name,
                 choice.tensor.ggml_type.name()
