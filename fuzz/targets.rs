@@ -2,7 +2,6 @@
 //!
 //! An input of several parts has the record separator `U+001E` between them.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -132,12 +131,15 @@ pub fn tokenizer(bytes: &[u8]) {
         let score = |id: usize| if id < known { 0.0 } else { -(id as f32) };
         vocabulary.scores = Some((0..types.len()).map(score).collect());
     }
-    vocabulary.token_type = Some(types);
+    vocabulary.token_type = Some(types.clone());
     vocabulary.model = model.into();
     vocabulary.pre = Some(pre.to_owned()).filter(|pre| !pre.is_empty());
     vocabulary.merges = Some(merges.lines().map(str::to_owned).collect());
     (vocabulary.add_space_prefix, vocabulary.remove_extra_whitespaces) = (Some(false), Some(false));
+    let is_control: Vec<bool> = types.iter().map(|kind| *kind == CONTROL).collect();
     let Some(tokenizer) = built(Tokenizer::from_vocabulary(vocabulary)) else { return };
+    let typed = tokenizer.encode(text);
+    assert!(typed.iter().all(|id| !is_control[*id as usize]), "a control token out of {text:?}: {typed:?}");
     let said = cut(&tokenizer, text);
     if is_plain && known > 0 && (model == "gpt2" || !text.contains('▁')) {
         assert_eq!(said, text.as_bytes());
@@ -251,10 +253,12 @@ pub fn grammar(bytes: &[u8]) {
 
 fn follow(grammar: &Grammar, choices: &[u8]) {
     let written = grammar.to_string();
-    let again = Grammar::from_gbnf(&written).unwrap_or_else(|e| panic!("{e} in {written}"));
-    // Rules are numbered as they are named, so only their order may be another.
-    let sorted = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
-    assert_eq!(sorted(&again.to_string()), sorted(&written));
+    // Written with more brackets, it may nest deeper than is read.
+    let again = match Grammar::from_gbnf(&written) {
+        Ok(again) => again,
+        Err(error) if error.what.contains("deep") || error.what.contains("longer") => return,
+        Err(error) => panic!("{error} in {written}"),
+    };
 
     let mut tokens: Vec<(Vec<u8>, bool)> = (0..=255).map(|byte| (vec![byte], false)).collect();
     tokens.extend(["ab", "{\"", "true", ", ", "é", "日本", "\\u00"].map(|text| (text.into(), false)));
@@ -281,6 +285,7 @@ fn follow(grammar: &Grammar, choices: &[u8]) {
         text.extend(bytes);
         if !has_tokens && let Ok(accepts) = grammar.accepts(&text) {
             assert_eq!(accepts, constraint.is_accepting(), "{:?}", String::from_utf8_lossy(&text));
+            assert_eq!(again.accepts(&text).unwrap_or(accepts), accepts, "read again, of {written}");
         }
     }
 }

@@ -50,6 +50,8 @@ struct Head {
 struct ModelHead {
     #[serde(default)]
     vocab: VocabHead,
+    unk_token: Option<String>,
+    unk_id: Option<u64>,
 }
 
 /// How many tokens there are, counting holes.
@@ -225,6 +227,8 @@ impl Tokenizer {
         let config: TokenizerConfig =
             parse(files.tokenizer_config.as_deref()).map_err(|why| bad("tokenizer_config.json", why))?;
         let id = |name: &str| special.iter().find(|s| s.name == name).map(|s| s.id);
+        let unknown = head.model.unk_token.as_deref().and_then(id);
+        let unknown = unknown.into_iter().chain(head.model.unk_id.and_then(|id| TokenId::try_from(id).ok())).collect();
         let (bos, eos) = (config.bos_token.as_ref(), config.eos_token.as_ref());
         let (bos, eos) = (bos.and_then(|name| id(name.text())), eos.and_then(|name| id(name.text())));
         // What the post-processor puts around a text.
@@ -274,7 +278,7 @@ impl Tokenizer {
             ),
             None => config.chat_template.and_then(Templates::conversation),
         };
-        Ok(Self::assemble(Parts { inner, size, special, end, beginning, ending, chat_template, bos, eos }))
+        Ok(Self::assemble(Parts { inner, size, special, end, beginning, ending, unknown, chat_template, bos, eos }))
     }
 }
 

@@ -149,6 +149,13 @@ impl Vocabulary {
         self.token_type.as_ref().map_or(1, |kinds| kinds[id])
     }
 
+    /// What stands for text that is not in the vocabulary.
+    fn unknown(&self) -> Vec<TokenId> {
+        let typed = (0..self.tokens.len()).filter(|id| self.kind(*id) == UNKNOWN).map(|id| id as TokenId);
+        let named = self.named("[UNK]").filter(|_| self.model == "bert");
+        typed.chain(self.id("unknown")).chain(named).collect()
+    }
+
     /// The tokens that are found by name.
     fn special(&self) -> Vec<Special> {
         let lower = self.name.to_lowercase();
@@ -204,6 +211,7 @@ impl Tokenizer {
         let wants_last = if bert { vocabulary.add_sep.or(vocabulary.add_eos) } else { vocabulary.add_eos };
         let wants_last = wants_last.unwrap_or(matches!(vocabulary.model.as_str(), "bert" | "t5"));
         let size = vocabulary.tokens.len();
+        let unknown = vocabulary.unknown();
         let chat_template = vocabulary.chat_template.take();
         let inner = build(vocabulary)?;
         Ok(Self::assemble(Parts {
@@ -213,6 +221,7 @@ impl Tokenizer {
             end,
             beginning: first.filter(|_| wants_first),
             ending: last.filter(|_| wants_last),
+            unknown,
             chat_template,
             bos,
             eos,

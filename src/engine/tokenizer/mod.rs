@@ -34,6 +34,8 @@ pub struct Tokenizer {
     end: Vec<TokenId>,
     beginning: Option<TokenId>,
     ending: Option<TokenId>,
+    /// What stands for text that the vocabulary does not have; by its type often a control token.
+    unknown: Vec<TokenId>,
     /// Whether a text's first token begins with a space that the text does not have (SentencePiece's).
     adds_space: bool,
     chat_template: Option<String>,
@@ -49,6 +51,7 @@ struct Parts {
     end: Vec<TokenId>,
     beginning: Option<TokenId>,
     ending: Option<TokenId>,
+    unknown: Vec<TokenId>,
     chat_template: Option<String>,
     bos: Option<TokenId>,
     eos: Option<TokenId>,
@@ -71,6 +74,7 @@ impl Tokenizer {
             end: parts.end,
             beginning: parts.beginning,
             ending: parts.ending,
+            unknown: parts.unknown,
             adds_space: false,
             chat_template: parts.chat_template,
             bos: String::new(),
@@ -109,8 +113,38 @@ impl Tokenizer {
         out
     }
 
-    /// Appends the tokens of a stretch without added tokens.
+    /// Appends the tokens of a stretch without added tokens, none of which is a control token.
+    ///
+    /// A vocabulary may have pieces that make the name of a control token together, or be looked through for whole
+    /// words. Then the name is cut behind its first character; where that does not help (the name came out of a
+    /// normaliser), the stretch is cut into characters.
     fn ordinary(&self, text: &str, out: &mut Vec<TokenId>) {
+        let makes_control =
+            |ids: &[TokenId]| ids.iter().any(|id| self.special.is_control(*id) && !self.unknown.contains(id));
+        let whole = self.pieces(text);
+        if !makes_control(&whole) {
+            out.extend(whole);
+            return;
+        }
+        let mut from = 0;
+        for to in self.special.inside_control_names(text).into_iter().chain([text.len()]) {
+            let part = &text[from..to];
+            from = to;
+            let ids = self.pieces(part);
+            if !makes_control(&ids) {
+                out.extend(ids);
+                continue;
+            }
+            for (at, c) in part.char_indices() {
+                let c = &part[at..at + c.len_utf8()];
+                // A name of one character cannot be cut; typed, it says nothing.
+                out.extend(self.pieces(c).into_iter().filter(|id| !makes_control(&[*id])));
+            }
+        }
+    }
+
+    /// The tokens that splintr cuts a text into.
+    fn pieces(&self, text: &str) -> Vec<TokenId> {
         let mode = SpecialMode::Ordinary;
         let ids = match self.inner.backend() {
             Backend::Bpe(t) => Tokenize::encode_with(t, text, &mode),
@@ -119,7 +153,7 @@ impl Tokenizer {
             Backend::Spm(t) => Tokenize::encode_with(t, text, &mode),
         };
         // Refused only for a list of allowed names, which `Ordinary` does not have.
-        out.extend(ids.unwrap_or_default());
+        ids.unwrap_or_default()
     }
 
     /// The token that begins every text, if this model wants one: `<s>`, or BERT's `[CLS]`.

@@ -89,6 +89,18 @@ impl SpecialTokens {
         self.names.get(&id).map(String::as_str)
     }
 
+    /// Where names of control tokens in a text can be cut: behind the first character of each, in order.
+    pub fn inside_control_names(&self, text: &str) -> Vec<usize> {
+        let mut cuts = vec![];
+        for name in &self.control_names {
+            let first = name.chars().next().map_or(0, char::len_utf8);
+            cuts.extend(text.match_indices(name).map(|(at, _)| at + first).filter(|at| *at < text.len()));
+        }
+        cuts.sort_unstable();
+        cuts.dedup();
+        cuts
+    }
+
     pub fn control_names(&self) -> impl Iterator<Item = &str> {
         self.control_names.iter().map(String::as_str)
     }

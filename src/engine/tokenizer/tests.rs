@@ -80,6 +80,21 @@ fn control_tokens_are_made_by_templates_and_added_ones_by_anybody() {
 }
 
 #[test]
+fn pieces_that_spell_a_control_token_do_not_make_it() {
+    let mut vocabulary = byte_level();
+    vocabulary.tokens.extend(["cd", "efg"].map(String::from));
+    vocabulary.token_type.as_mut().expect("types").extend([CONTROL; 2]);
+    vocabulary.merges.as_mut().expect("merges").push("c d".into());
+    let tokenizer = open(vocabulary.clone());
+    assert_eq!(said(&tokenizer, &tokenizer.encode("abcd cd")), "ab|c|d| |c|d");
+    assert_eq!(tokenizer.encode_template("cd"), [262]);
+    // This one looks for whole words first.
+    vocabulary.pre = Some("llama-bpe".into());
+    let tokenizer = open(vocabulary);
+    assert_eq!(said(&tokenizer, &tokenizer.encode("efg")), "e|f|g");
+}
+
+#[test]
 fn a_rendered_conversation_has_the_templates_control_tokens_alone() {
     let tokenizer = open(byte_level());
     let source = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}";
