@@ -1,4 +1,4 @@
-//! The arguments: what clap parses, in one place. Ranges are checked here, each with its sentence.
+//! The arguments: what clap parses, in one place. Ranges are checked in `values`, each with its sentence.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use jiff::ZonedDateTime;
-use jiff::civil::{Date, time};
-use jiff::tz::TimeZone;
 
 use super::embed::EmbedArgs;
 use super::lora::{ApplyArgs, ConvertArgs};
 use super::merge::MergeArgs;
 use super::score::ScoreArgs;
 use super::trace::TraceArgs;
+use super::values::{
+    count, keep, logit_bias, logprobs, min_p, model_name, moment, penalty, recipe, repetition_penalty, temperature,
+    threads, tokens, top_p, typical_p, watts,
+};
 use crate::engine::quantize::Recipe;
 use crate::engine::{BiasToken, SamplingParams};
 
@@ -525,90 +527,4 @@ pub struct InspectArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// A number in a range; `rule` says what it may be.
-fn number<T: std::str::FromStr>(text: &str, fits: impl Fn(&T) -> bool, rule: &str) -> Result<T, String> {
-    text.parse().ok().filter(fits).ok_or_else(|| rule.to_owned())
-}
-
-fn temperature(text: &str) -> Result<f32, String> {
-    number(text, |t| (0.0..=10.0).contains(t), "the temperature is 0 (always the likeliest token) to 10")
-}
-
-fn top_p(text: &str) -> Result<f32, String> {
-    number(text, |p| *p > 0.0 && *p <= 1.0, "top-p is above 0 and at most 1 (which keeps all)")
-}
-
-fn min_p(text: &str) -> Result<f32, String> {
-    number(text, |p| (0.0..=1.0).contains(p), "min-p is 0 (which keeps all) to 1")
-}
-
-fn repetition_penalty(text: &str) -> Result<f32, String> {
-    number(text, |p| (0.1..=10.0).contains(p), "the repetition penalty is 0.1 to 10; 1 changes nothing")
-}
-
-fn recipe(text: &str) -> Result<Recipe, String> {
-    Recipe::named(text).ok_or_else(|| format!("it is one of {}", Recipe::names()))
-}
-
-fn typical_p(text: &str) -> Result<f32, String> {
-    number(text, |p| *p > 0.0 && *p <= 1.0, "typical-p is above 0 and at most 1 (which keeps all)")
-}
-
-fn penalty(text: &str) -> Result<f32, String> {
-    number(text, |p| (-2.0..=2.0).contains(p), "the penalty is -2 to 2; 0 changes nothing")
-}
-
-fn watts(text: &str) -> Result<f32, String> {
-    number(text, |w| *w > 0.0 && *w <= 1_000.0, "the watts are above 0 and at most 1000")
-}
-
-fn logprobs(text: &str) -> Result<usize, String> {
-    number(text, |n| *n <= 256, "it is a whole number from 0 to 256")
-}
-
-fn keep(text: &str) -> Result<usize, String> {
-    number(text, |_| true, "it is a whole number of tokens")
-}
-
-/// `TOKEN=BIAS`; the token may hold an equals sign itself, and quotes make a number a text.
-fn logit_bias(text: &str) -> Result<(BiasToken, f32), String> {
-    let (token, bias) = text.rsplit_once('=').ok_or("write TOKEN=BIAS, for example 7042=-100")?;
-    let bias = number(bias, |b| (-100.0..=100.0).contains(b), "the bias after `=` is -100 to 100")?;
-    let quoted = token.strip_prefix('"').and_then(|token| token.strip_suffix('"'));
-    let token = match (quoted, token.parse()) {
-        (Some(text), _) => BiasToken::Text(text.into()),
-        (None, Ok(id)) => BiasToken::Id(id),
-        (None, Err(_)) => BiasToken::Text(token.into()),
-    };
-    Ok((token, bias))
-}
-
-fn count(text: &str) -> Result<usize, String> {
-    number(text, |n| (1..=1_000_000).contains(n), "it is a whole number from 1 to 1000000")
-}
-
-fn model_name(text: &str) -> Result<String, String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '+');
-    let fits = (1..=100).contains(&text.len()) && text.chars().all(is_plain) && !text.starts_with(['.', '-']);
-    if fits { Ok(text.to_owned()) } else { Err("a name is letters, digits and . - _ @ +, 100 at most".to_owned()) }
-}
-
-fn tokens(text: &str) -> Result<u64, String> {
-    number(text, |n| (1..=1 << 30).contains(n), "it is a whole number from 1 to 1073741824")
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    number(text, |n| (1..=1024).contains(n), "it is a whole number from 1 to 1024")
-}
-
-fn moment(text: &str) -> Result<ZonedDateTime, String> {
-    let zone = TimeZone::system();
-    if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
-        return Ok(timestamp.to_zoned_datetime(zone));
-    }
-    let at_noon =
-        text.parse::<Date>().ok().and_then(|day| day.to_datetime(time(12, 0, 0, 0)).to_zoned_datetime(zone).ok());
-    at_noon.ok_or_else(|| "a moment is written 2026-11-24 or 2026-11-24T09:00:00Z".to_owned())
 }

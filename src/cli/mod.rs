@@ -38,6 +38,7 @@ mod table;
 mod terms;
 mod tokens;
 mod trace;
+mod values;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};

@@ -5,13 +5,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::Device;
-use candle_core::quantized::{GgmlDType, ggml_file};
-
 use super::EngineError;
 use super::checkpoint::TensorView;
 use super::gguf::GgmlType;
 use super::kernels::{self, Activations, Format, Input, Isa, Matrix};
+use super::quantize::decode;
 use super::threads::{Shares, Threads, physical_cores};
 
 /// Bytes of a file that one thread repacks, and lets go, at a time.
@@ -216,27 +214,5 @@ impl Compute {
 /// # Errors
 /// [`EngineError::BadFile`] when the bytes cannot be read.
 pub fn dequantize(view: &TensorView) -> Result<Vec<f32>, EngineError> {
-    let bytes = view.bytes;
-    let dtype = match view.ggml_type {
-        GgmlType::F32 => {
-            return Ok(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect());
-        }
-        GgmlType::F16 => GgmlDType::F16,
-        GgmlType::BF16 => GgmlDType::BF16,
-        GgmlType::Q4_0 => GgmlDType::Q4_0,
-        GgmlType::Q4_1 => GgmlDType::Q4_1,
-        GgmlType::Q5_0 => GgmlDType::Q5_0,
-        GgmlType::Q5_1 => GgmlDType::Q5_1,
-        GgmlType::Q8_0 => GgmlDType::Q8_0,
-        GgmlType::Q8_1 => GgmlDType::Q8_1,
-        GgmlType::Q2_K => GgmlDType::Q2K,
-        GgmlType::Q3_K => GgmlDType::Q3K,
-        GgmlType::Q4_K => GgmlDType::Q4K,
-        GgmlType::Q5_K => GgmlDType::Q5K,
-        GgmlType::Q6_K => GgmlDType::Q6K,
-        GgmlType::Q8_K => GgmlDType::Q8K,
-    };
-    let wrong = |e: candle_core::Error| view.bad(format_args!("cannot be read: {e}"));
-    let tensor = ggml_file::qtensor_from_ggml(dtype, bytes, view.shape.clone(), &Device::Cpu).map_err(wrong)?;
-    tensor.dequantize(&Device::Cpu).and_then(|t| t.flatten_all()?.to_vec1()).map_err(wrong)
+    decode(view.bytes, view.ggml_type).map_err(|why| view.bad(format_args!("cannot be read: {why}")))
 }
