@@ -1,19 +1,20 @@
 //! A file's tensors as matrices that the kernels can multiply with.
 //!
 //! Every type keeps its size, repacked as tiles, but for Q8_1 and Q8_K, which no file holds its weights in: they become
-//! f32. Weights are held once: what has been repacked of a mapped file is let go while the rest is still being read.
-
-use std::sync::{Mutex, PoisonError};
+//! f32. A model opens at once, since nothing is repacked before it is used, and experts that no token asks for never are.
+//! Weights are held once: what has been repacked of a mapped file is let go.
 
 use super::EngineError;
 use super::checkpoint::TensorView;
 use super::gguf::GgmlType;
-use super::kernels::{self, Activations, Format, Input, Isa, Matrix};
+use super::kernels::{self, Activations, Format, Input, Isa, Matrix, Source};
 use super::quantize::decode;
-use super::threads::{Shares, Threads, physical_cores};
+use super::threads::{Shares, Threads};
 
-/// Bytes of a file that one thread repacks, and lets go, at a time.
-const SHARE: usize = 1 << 20;
+/// Bytes of tiles that a forward pass keeps of what it repacks: none in the first, which is to be quick; later so many,
+/// and for each token more so many more, beside whose products repacking costs little.
+const KEPT: usize = 128 << 20;
+const KEPT_TOKEN: usize = 16 << 20;
 
 /// Strips of 16 rows that a thread takes at a time: enough that taking costs nothing.
 const STRIPS: usize = 4;
@@ -23,7 +24,7 @@ const STRIPS: usize = 4;
 pub struct Linear(Matrix);
 
 impl Linear {
-    /// A matrix of the file, `[rows, columns]`, repacked by all cores.
+    /// A matrix of the file, `[rows, columns]`. It is read when it is used.
     ///
     /// # Errors
     /// [`EngineError::BadFile`] when the tensor is no matrix.
@@ -35,12 +36,10 @@ impl Linear {
         if columns == 0 || columns % format.tile_columns() != 0 {
             return Err(view.bad(format_args!("has rows of {columns}, no multiple of {}", format.tile_columns())));
         }
-        let mut matrix = Matrix::zeroed(format, rows, columns);
-        if view.bytes.len() != rows * matrix.row_bytes() {
+        if view.bytes.len() != rows * format.row_bytes(columns) {
             return Err(view.bad("has another size than its shape says"));
         }
-        repack(view, &mut matrix);
-        Ok(Self(matrix))
+        Ok(Self(Matrix::mapped(format, rows, columns, Source::new(view.map, view.bytes))))
     }
 
     /// A matrix of floats, row by row.
@@ -108,39 +107,6 @@ fn format(ggml_type: GgmlType) -> Option<Format> {
     })
 }
 
-/// Repacks a tensor in shares that threads take in turn, each let go once repacked: at no time is more than a share a
-/// thread held twice.
-fn repack(view: &TensorView, matrix: &mut Matrix) {
-    let (format, columns, row) = (matrix.format(), matrix.columns(), matrix.row_bytes());
-    let (strip, isa) = (row * kernels::TILE_ROWS, Isa::detect());
-    let many = (SHARE / strip).max(1);
-    let mut strips = matrix.strips();
-    let shares: Vec<_> = view
-        .bytes
-        .chunks(strip * many)
-        .map(|source| (strips.by_ref().take(many).collect::<Vec<&mut [u8]>>(), source))
-        .collect();
-    let threads = physical_cores().min(shares.len());
-    let shares = Mutex::new(shares.into_iter());
-    let work = || {
-        loop {
-            let share = shares.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((strips, source)) = share else { return };
-            for (to, source) in strips.into_iter().zip(source.chunks(strip)) {
-                kernels::pack(isa, format, columns, to, source);
-            }
-            view.let_go(source);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            // Where the system refuses a thread this one does its share.
-            let _ = std::thread::Builder::new().name("model".into()).spawn_scoped(scope, work);
-        }
-        work();
-    });
-}
-
 /// What runs the products: instruction set, threads, room.
 #[derive(Debug)]
 pub struct Compute {
@@ -152,12 +118,29 @@ pub struct Compute {
     activations: Activations,
     /// The same with a scale for 256 columns.
     wide: Activations,
+    /// Forward passes begun.
+    passes: u64,
+    /// Bytes of tiles that this pass may still keep.
+    budget: usize,
 }
 
 impl Compute {
     /// `threads` threads with an instruction set.
     pub fn new(isa: Isa, threads: usize) -> Self {
-        Self { isa, threads: Threads::new(threads), activations: Activations::default(), wide: Activations::default() }
+        Self {
+            isa,
+            threads: Threads::new(threads),
+            activations: Activations::default(),
+            wide: Activations::default(),
+            passes: 0,
+            budget: 0,
+        }
+    }
+
+    /// Begins a forward pass of `tokens` tokens: says how much of what it repacks is kept.
+    pub fn begin_pass(&mut self, tokens: usize) {
+        self.budget = if self.passes == 0 { 0 } else { KEPT + tokens.saturating_sub(1) * KEPT_TOKEN };
+        self.passes += 1;
     }
 
     /// `outs[i] = weights[i] · x` for matrices that read the same `x`, `tokens` rows of it; each `out` is
@@ -182,16 +165,17 @@ impl Compute {
         let mut outs = Vec::with_capacity(jobs.len());
         for (Linear(w), out) in jobs {
             assert!(x.len() == tokens * w.columns() && out.len() == tokens * w.rows(), "shapes are fixed at load");
-            outs.push((w, Shares(out.as_mut_ptr())));
+            outs.push((w.filling(&mut self.budget), Shares(out.as_mut_ptr())));
         }
         // All jobs as one row of strips: threads meet once, and a narrow matrix is shared out as well as a wide one.
-        let strips: usize = outs.iter().map(|(w, _)| w.tiles()).sum();
+        let strips: usize = outs.iter().map(|(w, _)| w.matrix().tiles()).sum();
         let (activations, wide) = (&self.activations, &self.wide);
         let shares = strips.div_ceil(STRIPS);
         self.threads.share(shares, |share| {
             let range = share * STRIPS..strips.min((share + 1) * STRIPS);
             let mut first = 0;
-            for (w, out) in &outs {
+            for (filling, out) in &outs {
+                let w = filling.matrix();
                 let here = range.start.max(first)..range.end.min(first + w.tiles());
                 if !here.is_empty() {
                     let input = match w.format() {
@@ -201,11 +185,15 @@ impl Compute {
                     };
                     let strips = here.start - first..here.end - first;
                     // SAFETY: `out` has `tokens × rows` floats, each thread has its own strips of rows.
-                    unsafe { kernels::product(isa, w, input, strips, out.get(), w.rows()) };
+                    unsafe { kernels::product(isa, filling, input, strips, out.get(), w.rows()) };
                 }
                 first += w.tiles();
             }
         });
+        for (filling, _) in outs {
+            // SAFETY: all strips are through.
+            unsafe { filling.finish() };
+        }
     }
 }
 

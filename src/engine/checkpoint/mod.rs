@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use memmap2::Mmap;
 
@@ -16,7 +17,6 @@ pub use names::{Part, Slot};
 use super::EngineError;
 use super::config::Config;
 use super::gguf::{GgmlType, Gguf, TensorInfo};
-use super::kernels;
 use super::safetensors::Safetensors;
 use super::weights::dequantize;
 
@@ -34,7 +34,7 @@ pub struct TensorView<'a> {
     /// The numbers.
     pub bytes: &'a [u8],
     /// The mapped file that they are part of.
-    pub map: &'a Mmap,
+    pub map: &'a Arc<Mmap>,
 }
 
 impl<'a> TensorView<'a> {
@@ -78,11 +78,6 @@ impl<'a> TensorView<'a> {
     /// [`EngineError::BadFile`] when the bytes cannot be read.
     pub fn to_f32(&self) -> Result<Vec<f32>, EngineError> {
         dequantize(self)
-    }
-
-    /// Lets some of the bytes go: they stay readable, but take memory no more until they are read again.
-    pub fn let_go(&self, bytes: &[u8]) {
-        kernels::let_go(self.map, bytes);
     }
 
     /// An error about this tensor.

@@ -90,6 +90,7 @@ impl Decoder {
         assert!(!tokens.is_empty() && tokens.len() <= CHUNK && tokens.len() <= cache.room());
         let (config, buffers) = (&self.config, &mut self.buffers);
         let (count, hidden, past) = (tokens.len(), config.hidden_size, cache.len());
+        compute.begin_pass(count);
         buffers.fit(config, count);
         for (token, x) in tokens.iter().zip(buffers.x.chunks_exact_mut(hidden)) {
             self.embed_tokens.row(*token as usize, x);

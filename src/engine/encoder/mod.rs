@@ -161,6 +161,7 @@ impl Encoder {
     fn forward(&mut self, tokens: &[u32]) -> Vec<f32> {
         let Self { config, compute, .. } = self;
         let (count, hidden, eps) = (tokens.len(), config.hidden_size, config.layer_norm_eps);
+        compute.begin_pass(count);
         let (mut x, mut row) = (Vec::with_capacity(count * hidden), vec![0.0; hidden]);
         for (position, token) in tokens.iter().enumerate() {
             self.words.row(*token as usize, &mut row);

@@ -14,6 +14,7 @@ pub mod write;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use memmap2::Mmap;
 
@@ -61,7 +62,7 @@ pub struct TensorInfo {
 pub struct Gguf {
     /// The file.
     pub path: PathBuf,
-    map: Mmap,
+    map: Arc<Mmap>,
     metadata: BTreeMap<String, Value>,
     tensors: BTreeMap<String, TensorInfo>,
 }
@@ -73,7 +74,7 @@ impl Gguf {
     /// [`EngineError::Unreadable`], [`EngineError::BadFile`] with the byte offset, [`EngineError::Unsupported`] with the
     /// tensor whose type is known but not read.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
-        let map = file::map(path)?;
+        let map = Arc::new(file::map(path)?);
         let Header { metadata, tensors, faults, .. } = Header::read(&map);
         faults.refuse(path)?;
         let metadata = metadata.into_iter().map(|(key, pair)| (key, pair.value)).collect();
@@ -177,7 +178,7 @@ impl Gguf {
     }
 
     /// The mapped file.
-    pub fn map(&self) -> &Mmap {
+    pub fn map(&self) -> &Arc<Mmap> {
         &self.map
     }
 

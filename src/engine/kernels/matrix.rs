@@ -1,11 +1,21 @@
-//! A weight matrix as tiles, in any of the formats.
+//! A weight matrix as tiles, in any of the formats, and its product.
+//!
+//! A matrix of a file is not repacked when it is opened: a strip that is not yet tiles becomes tiles on the way, in a room
+//! that is used again for the next one. That costs more than reading tiles, but no fresh memory, which a system may take
+//! long to give; so a model says its first word at once. Later products keep what they repack, as much as their caller
+//! grants ([`Matrix::filling`]), and let the file go.
 
+use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use super::activations::{Activations, Block};
 use super::dense::{self, BF16, Dense, F16, F32};
 use super::float::versions;
+use super::format::{Format, with_format};
 use super::pages::Pages;
+use super::source::Source;
 use super::tile::{Q2K, Q3K, Q4K, Q5K, Q6K, Q40, Q41, Q50, Q51, Q80, TILE_ROWS, Tile};
 use super::vector::Vector;
 use super::vector::plain::Plain;
@@ -14,116 +24,8 @@ use super::{BLOCK, Isa};
 /// Tokens that one pass over a tile serves at most.
 const LANES: usize = 8;
 
-/// How weights are stored; the names are ggml's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(non_camel_case_types, missing_docs)] // ggml's own names
-pub enum Format {
-    Q4_0,
-    Q4_1,
-    Q5_0,
-    Q5_1,
-    Q8_0,
-    Q2_K,
-    Q3_K,
-    Q4_K,
-    Q5_K,
-    Q6_K,
-    F32,
-    F16,
-    BF16,
-}
-
-/// Runs `$body` with `$name` standing for the type behind a format; `$dense` for those that are floats.
-macro_rules! with_format {
-    ($format:expr, quantised $name:ident => $body:expr, dense $dense:ident => $other:expr) => {
-        match $format {
-            Format::Q4_0 => {
-                type $name = Q40;
-                $body
-            }
-            Format::Q4_1 => {
-                type $name = Q41;
-                $body
-            }
-            Format::Q5_0 => {
-                type $name = Q50;
-                $body
-            }
-            Format::Q5_1 => {
-                type $name = Q51;
-                $body
-            }
-            Format::Q8_0 => {
-                type $name = Q80;
-                $body
-            }
-            Format::Q2_K => {
-                type $name = Q2K;
-                $body
-            }
-            Format::Q3_K => {
-                type $name = Q3K;
-                $body
-            }
-            Format::Q4_K => {
-                type $name = Q4K;
-                $body
-            }
-            Format::Q5_K => {
-                type $name = Q5K;
-                $body
-            }
-            Format::Q6_K => {
-                type $name = Q6K;
-                $body
-            }
-            Format::F32 => {
-                type $dense = F32;
-                $other
-            }
-            Format::F16 => {
-                type $dense = F16;
-                $other
-            }
-            Format::BF16 => {
-                type $dense = BF16;
-                $other
-            }
-        }
-    };
-}
-
-impl Format {
-    /// Whether the activations are rounded to 8 bits for it.
-    pub fn is_quantised(self) -> bool {
-        !matches!(self, Self::F32 | Self::F16 | Self::BF16)
-    }
-
-    /// Whether 256 of those activations share a scale, as ggml has it beside the K formats.
-    pub fn is_wide(self) -> bool {
-        self.is_quantised() && self.tile_columns() > BLOCK
-    }
-
-    /// Columns of a tile: a row has whole ones.
-    pub fn tile_columns(self) -> usize {
-        with_format!(self, quantised T => BLOCK * T::BLOCKS, dense _D => 1)
-    }
-
-    /// Bytes of a tile of [`Format::tile_columns`] columns.
-    fn tile_bytes(self) -> usize {
-        with_format!(self, quantised T => T::BYTES, dense D => TILE_ROWS * D::BYTES)
-    }
-
-    /// Bytes that a row's share of a tile takes in the file.
-    pub fn source_bytes(self) -> usize {
-        with_format!(self, quantised T => T::SOURCE, dense D => D::BYTES)
-    }
-
-    /// Bytes that a matrix takes as tiles.
-    pub fn matrix_bytes(self, rows: usize, columns: usize) -> usize {
-        rows.div_ceil(TILE_ROWS) * (columns / self.tile_columns()) * self.tile_bytes()
-    }
-}
+/// Bytes of a file that are let go at a time once they are repacked.
+const LET_GO: usize = 1 << 20;
 
 /// A matrix, `rows × columns`, 16 rows at a time. Missing rows are zero.
 #[derive(Debug)]
@@ -131,28 +33,50 @@ pub struct Matrix {
     format: Format,
     rows: usize,
     columns: usize,
+    /// Room for all tiles; memory is taken as it is written.
     pages: Pages,
+    /// Strips that are tiles in `pages`; those behind are still in `source`.
+    packed: AtomicUsize,
+    /// The rows as the file has them; `None` when all are tiles from the start.
+    source: Option<Source>,
+    /// Held while somebody fills `pages`.
+    filler: Mutex<()>,
 }
 
 impl Matrix {
-    /// A matrix of zeros, to be filled with [`pack`] through [`Matrix::strips`].
+    /// A matrix that lies in a file. Its rows become tiles when they are used.
     ///
     /// # Panics
-    /// When the columns are no whole number of tiles; the header check has seen to that.
-    pub fn zeroed(format: Format, rows: usize, columns: usize) -> Self {
+    /// When the columns are no whole number of tiles or the source has another size; the header check has seen to that.
+    pub fn mapped(format: Format, rows: usize, columns: usize, source: Source) -> Self {
         assert!(columns > 0 && columns.is_multiple_of(format.tile_columns()), "rows are whole blocks");
-        Self { format, rows, columns, pages: Pages::zeroed(format.matrix_bytes(rows, columns)) }
+        let matrix = Self {
+            format,
+            rows,
+            columns,
+            pages: Pages::zeroed(format.matrix_bytes(rows, columns)),
+            packed: AtomicUsize::new(0),
+            source: None,
+            filler: Mutex::default(),
+        };
+        assert_eq!(source.bytes().len(), rows * matrix.row_bytes(), "the header check gives the right size");
+        Self { source: Some(source), ..matrix }
     }
 
-    /// Repacks rows as the file has them, one thread.
+    /// Repacks rows as a file has them, at once.
+    ///
+    /// # Panics
+    /// As [`Matrix::mapped`].
     pub fn packed(format: Format, rows: usize, columns: usize, source: &[u8]) -> Self {
-        let mut matrix = Self::zeroed(format, rows, columns);
-        let row = matrix.row_bytes();
+        assert!(columns > 0 && columns.is_multiple_of(format.tile_columns()), "rows are whole blocks");
+        let mut pages = Pages::zeroed(format.matrix_bytes(rows, columns));
+        let (row, strip) = (format.row_bytes(columns), format.strip_bytes(columns));
         assert_eq!(source.len(), rows * row, "the header check gives the right size");
-        for (strip, source) in matrix.strips().zip(source.chunks(row * TILE_ROWS)) {
+        for (strip, source) in pages.bytes_mut().chunks_exact_mut(strip).zip(source.chunks(row * TILE_ROWS)) {
             pack(Isa::detect(), format, columns, strip, source);
         }
-        matrix
+        let packed = AtomicUsize::new(rows.div_ceil(TILE_ROWS));
+        Self { format, rows, columns, pages, packed, source: None, filler: Mutex::default() }
     }
 
     /// How the weights are stored.
@@ -177,37 +101,128 @@ impl Matrix {
 
     /// Bytes of a row in the file.
     pub fn row_bytes(&self) -> usize {
-        self.columns / self.format.tile_columns() * self.format.source_bytes()
-    }
-
-    /// The strips of 16 rows, each to be filled by [`pack`].
-    pub fn strips(&mut self) -> std::slice::ChunksExactMut<'_, u8> {
-        let strip = self.strip_bytes();
-        self.pages.bytes_mut().chunks_exact_mut(strip)
+        self.format.row_bytes(self.columns)
     }
 
     fn strip_bytes(&self) -> usize {
-        self.columns / self.format.tile_columns() * self.format.tile_bytes()
+        self.format.strip_bytes(self.columns)
+    }
+
+    /// A product that may repack up to `budget` bytes of tiles on its way, which is then so much less. While another
+    /// thread does so, it repacks none.
+    pub fn filling<'a>(&'a self, budget: &mut usize) -> Filling<'a> {
+        let packed = self.packed.load(Ordering::Acquire);
+        let strips = (*budget / self.strip_bytes()).min(self.tiles() - packed);
+        let alone = if strips > 0 { self.filler.try_lock().ok() } else { None };
+        // Read again: the last filler may just have finished.
+        let packed = self.packed.load(Ordering::Acquire);
+        let strips = if alone.is_some() { strips.min(self.tiles() - packed) } else { 0 };
+        *budget -= strips * self.strip_bytes();
+        Filling { matrix: self, packed, until: packed + strips, alone }
     }
 
     /// One row as floats, `columns` long.
     #[allow(clippy::modulo_one, reason = "some formats have one block a tile")]
     pub fn row(&self, row: usize, out: &mut [f32]) {
         assert!(row < self.rows && out.len() == self.columns, "a row of the matrix");
-        let strip = &self.pages.bytes()[row / TILE_ROWS * self.strip_bytes()..][..self.strip_bytes()];
-        let row = row % TILE_ROWS;
-        with_format!(self.format,
-            quantised T => for (b, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
-                let tile = &strip[b / T::BLOCKS * T::BYTES..][..T::BYTES];
-                // SAFETY: a whole tile, a block and a row within it.
-                unsafe { T::row(tile.as_ptr(), b % T::BLOCKS, row, out) };
-            },
-            dense D => for (column, out) in out.iter_mut().enumerate() {
-                let from = &strip[(column * TILE_ROWS + row) * D::BYTES..][..D::BYTES];
-                // SAFETY: one number.
-                [*out] = unsafe { D::load::<Plain<1>>(from.as_ptr()) };
+        self.filling(&mut 0).with_strip(Isa::detect(), row / TILE_ROWS, |strip| {
+            let row = row % TILE_ROWS;
+            with_format!(self.format,
+                quantised T => for (b, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+                    // SAFETY: a whole tile of the strip, a block and a row within it.
+                    unsafe { T::row(strip.add(b / T::BLOCKS * T::BYTES), b % T::BLOCKS, row, out) };
+                },
+                dense D => for (column, out) in out.iter_mut().enumerate() {
+                    // SAFETY: one number of the strip.
+                    [*out] = unsafe { D::load::<Plain<1>>(strip.add((column * TILE_ROWS + row) * D::BYTES)) };
+                }
+            );
+        });
+    }
+}
+
+/// A product under way, and which strips it repacks for good.
+#[derive(Debug)]
+pub struct Filling<'a> {
+    matrix: &'a Matrix,
+    /// Strips before this one are tiles.
+    packed: usize,
+    /// Strips from `packed` to this one become tiles in their place, those behind only in passing.
+    until: usize,
+    alone: Option<MutexGuard<'a, ()>>,
+}
+
+/// A cache line, so that a room begins with one.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line {
+    _bytes: [u8; 64],
+}
+
+thread_local! {
+    /// Where a strip becomes tiles in passing: as large as the largest so far.
+    static ROOM: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Filling<'_> {
+    /// The matrix.
+    pub fn matrix(&self) -> &Matrix {
+        self.matrix
+    }
+
+    /// Calls `work` with the tiles of a strip. No two threads ask for the same strip of one filling.
+    fn with_strip(&self, isa: Isa, strip: usize, work: impl FnOnce(*const u8)) {
+        let w = self.matrix;
+        let (bytes, columns) = (w.strip_bytes(), w.columns);
+        // SAFETY: strips lie within the pages.
+        let place = unsafe { w.pages.as_ptr().add(strip * bytes) };
+        let source = match &w.source {
+            Some(source) if strip >= self.packed => source,
+            _ => return work(place),
+        };
+        let size = TILE_ROWS * w.row_bytes();
+        let (start, all) = (strip * size, source.bytes());
+        let rows = &all[start..all.len().min(start + size)];
+        if strip < self.until {
+            // SAFETY: this filling is the only one (`alone`), nobody reads the strip before it counts as packed, and of
+            // this filling's threads this is the only one that has it.
+            let tiles = unsafe { std::slice::from_raw_parts_mut(place, bytes) };
+            pack(isa, w.format, columns, tiles, rows);
+            work(place);
+            // Where a boundary is crossed, what lies before it. A neighbour that still needs some of it reads it again.
+            let (before, now) = (start / LET_GO, (start + size) / LET_GO);
+            if before < now {
+                source.let_go(before * LET_GO..now * LET_GO);
             }
-        );
+            return;
+        }
+        ROOM.with_borrow_mut(|room| {
+            if room.len() * 64 < bytes {
+                room.resize(bytes.div_ceil(64), Line { _bytes: [0; 64] });
+            }
+            // SAFETY: lines are bytes without gaps, and so many are there.
+            let tiles = unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<u8>(), bytes) };
+            if rows.len() < size {
+                tiles.fill(0);
+            }
+            pack(isa, w.format, columns, tiles, rows);
+            work(tiles.as_ptr());
+        });
+    }
+
+    /// Ends the product: what it repacked is read as tiles from now on, and the file let go.
+    ///
+    /// # Safety
+    /// [`product`] has been through all strips.
+    pub unsafe fn finish(self) {
+        if self.alone.is_none() || self.packed == self.until {
+            return;
+        }
+        if let Some(source) = &self.matrix.source {
+            let size = TILE_ROWS * self.matrix.row_bytes();
+            source.let_go(self.packed * size..self.until * size);
+        }
+        self.matrix.packed.store(self.until, Ordering::Release);
     }
 }
 
@@ -217,7 +232,7 @@ versions! {
 }
 #[inline(always)]
 fn pack_body(format: Format, columns: usize, strip: &mut [u8], source: &[u8]) {
-    let row_bytes = columns / format.tile_columns() * format.source_bytes();
+    let row_bytes = format.row_bytes(columns);
     for (r, source) in source.chunks_exact(row_bytes).enumerate() {
         with_format!(format,
             quantised T => for (tile, source) in strip.chunks_exact_mut(T::BYTES).zip(source.chunks_exact(T::SOURCE)) {
@@ -243,23 +258,31 @@ pub enum Input<'a> {
 ///
 /// # Safety
 /// `out` is valid for `tokens × stride` floats, `stride` at least the number of rows, and no other thread touches the
-/// rows of `strips`. `isa` was detected on this machine.
-pub unsafe fn product(isa: Isa, w: &Matrix, x: Input<'_>, strips: Range<usize>, out: *mut f32, stride: usize) {
-    assert!(strips.end <= w.tiles() && stride >= w.rows, "strips of the matrix");
-    with_format!(w.format,
-        quantised T => {
-            let Input::Rounded(x) = x else { panic!("a quantised matrix takes rounded activations") };
-            assert_eq!(x.width() * BLOCK, w.columns, "as many activations as columns");
-            // SAFETY: the caller's promise.
-            unsafe { quantised::<T>(isa, w, x, strips, out, stride) }
-        },
-        dense D => {
-            let Input::Floats(x) = x else { panic!("a matrix of floats takes floats") };
-            assert!(x.len().is_multiple_of(w.columns), "as many activations as columns");
-            // SAFETY: the caller's promise.
-            unsafe { floats::<D>(isa, w, x, strips, out, stride) }
-        }
-    );
+/// rows of `strips`, nor asks for one of them of this filling. `isa` was detected on this machine.
+pub unsafe fn product(isa: Isa, w: &Filling<'_>, x: Input<'_>, strips: Range<usize>, out: *mut f32, stride: usize) {
+    let Matrix { format, rows, columns, .. } = *w.matrix;
+    assert!(strips.end <= w.matrix.tiles() && stride >= rows, "strips of the matrix");
+    for strip in strips {
+        let rows = TILE_ROWS.min(rows - strip * TILE_ROWS);
+        w.with_strip(isa, strip, |tiles| {
+            // SAFETY: within the rows that the caller promises.
+            let out = unsafe { out.add(strip * TILE_ROWS) };
+            with_format!(format,
+                quantised T => {
+                    let Input::Rounded(x) = x else { panic!("a quantised matrix takes rounded activations") };
+                    assert_eq!(x.width() * BLOCK, columns, "as many activations as columns");
+                    // SAFETY: the caller's promise; a whole strip.
+                    unsafe { quantised::<T>(isa, tiles, x, rows, out, stride) }
+                },
+                dense D => {
+                    let Input::Floats(x) = x else { panic!("a matrix of floats takes floats") };
+                    assert!(x.len().is_multiple_of(columns), "as many activations as columns");
+                    // SAFETY: the caller's promise; a whole strip.
+                    unsafe { floats::<D>(isa, tiles, x, columns, rows, out, stride) }
+                }
+            );
+        });
+    }
 }
 
 /// Compiles a generic function for each instruction set and picks one.
@@ -302,33 +325,29 @@ macro_rules! for_each_set {
 }
 
 for_each_set! {
-    /// The product for one quantised format.
-    fn quantised<T: Tile>(w: &Matrix, x: &Activations, strips: Range<usize>, out: *mut f32, stride: usize) = quantised_body
+    /// A strip's product for one quantised format.
+    fn quantised<T: Tile>(tiles: *const u8, x: &Activations, rows: usize, out: *mut f32, stride: usize) = quantised_body
 }
 #[inline(always)]
 unsafe fn quantised_body<V: Vector, T: Tile>(
-    w: &Matrix,
+    tiles: *const u8,
     x: &Activations,
-    strips: Range<usize>,
+    rows: usize,
     out: *mut f32,
     stride: usize,
 ) {
-    let (bytes, width) = (w.strip_bytes(), x.width());
-    for strip in strips {
-        let rows = TILE_ROWS.min(w.rows - strip * TILE_ROWS);
-        let mut first = 0;
-        while first < x.tokens() {
-            // SAFETY: the caller's promise; strip and tokens are in range.
-            unsafe {
-                let tiles = w.pages.bytes().as_ptr().add(strip * bytes);
-                let x_at = x.blocks().as_ptr().add(first * width);
-                let out = out.add(first * stride + strip * TILE_ROWS);
-                first += match x.tokens() - first {
-                    8.. => lanes::<V, T, 8>(tiles, x_at, width, rows, out, stride),
-                    4.. => lanes::<V, T, 4>(tiles, x_at, width, rows, out, stride),
-                    _ => lanes::<V, T, 1>(tiles, x_at, width, rows, out, stride),
-                };
-            }
+    let width = x.width();
+    let mut first = 0;
+    while first < x.tokens() {
+        // SAFETY: the caller's promise; tokens are in range.
+        unsafe {
+            let x_at = x.blocks().as_ptr().add(first * width);
+            let out = out.add(first * stride);
+            first += match x.tokens() - first {
+                8.. => lanes::<V, T, 8>(tiles, x_at, width, rows, out, stride),
+                4.. => lanes::<V, T, 4>(tiles, x_at, width, rows, out, stride),
+                _ => lanes::<V, T, 1>(tiles, x_at, width, rows, out, stride),
+            };
         }
     }
 }
@@ -367,36 +386,39 @@ unsafe fn lanes<V: Vector, T: Tile, const M: usize>(
 }
 
 for_each_set! {
-    /// The product for weights that are floats.
-    fn floats<D: Dense>(w: &Matrix, x: &[f32], strips: Range<usize>, out: *mut f32, stride: usize) = floats_body
+    /// A strip's product for weights that are floats.
+    fn floats<D: Dense>(
+        tiles: *const u8, x: &[f32], columns: usize, rows: usize, out: *mut f32, stride: usize
+    ) = floats_body
 }
 #[inline(always)]
-unsafe fn floats_body<V: Vector, D: Dense>(w: &Matrix, x: &[f32], strips: Range<usize>, out: *mut f32, stride: usize) {
-    let (bytes, columns) = (w.strip_bytes(), w.columns);
+unsafe fn floats_body<V: Vector, D: Dense>(
+    tiles: *const u8,
+    x: &[f32],
+    columns: usize,
+    rows: usize,
+    out: *mut f32,
+    stride: usize,
+) {
     let tokens = x.len() / columns;
-    for strip in strips {
-        let rows = TILE_ROWS.min(w.rows - strip * TILE_ROWS);
-        let mut first = 0;
-        while first < tokens {
-            let mut sums = [[0.0_f32; TILE_ROWS]; LANES];
-            // SAFETY: the caller's promise; strip and tokens are in range.
-            unsafe {
-                let tile = w.pages.bytes().as_ptr().add(strip * bytes);
-                let x_at = |m: usize| x.as_ptr().add((first + m) * columns);
-                let many = if tokens - first >= LANES {
-                    let to = sums.each_mut().map(|sums| sums.as_mut_ptr());
-                    dense::lanes::<V, D, LANES>(tile, columns, std::array::from_fn(x_at), to);
-                    LANES
-                } else {
-                    dense::lanes::<V, D, 1>(tile, columns, [x_at(0)], [sums[0].as_mut_ptr()]);
-                    1
-                };
-                for (m, sums) in sums.iter().take(many).enumerate() {
-                    let to = out.add((first + m) * stride + strip * TILE_ROWS);
-                    std::ptr::copy_nonoverlapping(sums.as_ptr(), to, rows);
-                }
-                first += many;
+    let mut first = 0;
+    while first < tokens {
+        let mut sums = [[0.0_f32; TILE_ROWS]; LANES];
+        // SAFETY: the caller's promise; tokens are in range.
+        unsafe {
+            let x_at = |m: usize| x.as_ptr().add((first + m) * columns);
+            let many = if tokens - first >= LANES {
+                let to = sums.each_mut().map(|sums| sums.as_mut_ptr());
+                dense::lanes::<V, D, LANES>(tiles, columns, std::array::from_fn(x_at), to);
+                LANES
+            } else {
+                dense::lanes::<V, D, 1>(tiles, columns, [x_at(0)], [sums[0].as_mut_ptr()]);
+                1
+            };
+            for (m, sums) in sums.iter().take(many).enumerate() {
+                std::ptr::copy_nonoverlapping(sums.as_ptr(), out.add((first + m) * stride), rows);
             }
+            first += many;
         }
     }
 }

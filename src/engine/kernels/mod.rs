@@ -6,7 +6,7 @@
 //! operation (`fma` where a product is added); sums over a vector run over 16 fixed partial sums and one fixed tree;
 //! `exp`, `tanh` and `erf` are our own. Threads split rows, heads or positions, never sums.
 //!
-//! Weights are repacked at load into tiles of 16 rows (`tile`), each format written once over a trait of registers
+//! Weights are repacked in use into tiles of 16 rows (`tile`), each format written once over a trait of registers
 //! (`vector`). Activations are rounded to 8 bits, as ggml does. Besides this folder, `unsafe` is only where threads
 //! share a buffer (`threads`, `weights`, `attention`) and where a file is mapped.
 
@@ -16,8 +16,10 @@ mod activations;
 mod attention;
 mod dense;
 mod float;
+mod format;
 mod matrix;
 mod pages;
+mod source;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -29,8 +31,9 @@ pub use float::{
     add, dot_product, exp, gelu_erf, gelu_tanh_mul, layer_norm, rms_norm, rms_norm_in_place, rope, rope_halves,
     silu_mul, softcap,
 };
-pub use matrix::{Format, Input, Matrix, pack, product};
-pub use pages::let_go;
+pub use format::Format;
+pub use matrix::{Input, Matrix, product};
+pub use source::Source;
 pub use tile::TILE_ROWS;
 
 /// Columns that share a scale.

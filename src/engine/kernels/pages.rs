@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use memmap2::{Mmap, MmapMut};
+use memmap2::MmapMut;
 
 /// A huge page of the systems that matter.
 const HUGE: usize = 2 << 20;
@@ -65,43 +65,15 @@ impl Pages {
         Self { chunk, start: 0, len }
     }
 
-    /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.chunk.map[self.start..self.start + self.len]
+    /// Where they begin. Others may write through it while `self` is borrowed: nobody reads what is not yet written.
+    pub fn as_ptr(&self) -> *mut u8 {
+        // SAFETY: the range lies within the chunk.
+        unsafe { self.chunk.map.as_ptr().add(self.start).cast_mut() }
     }
 
     /// The bytes.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: the range was given out once; only `self`, borrowed here, reaches it.
-        unsafe { std::slice::from_raw_parts_mut(self.chunk.map.as_ptr().add(self.start).cast_mut(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.as_ptr(), self.len) }
     }
-}
-
-/// Takes pages of a mapped file out of this process's memory; reading them again reads the file again. `bytes` is part
-/// of `map`, else nothing happens; pages that it shares with its neighbours stay.
-pub fn let_go(map: &Mmap, bytes: &[u8]) {
-    #[cfg(unix)]
-    {
-        let whole = map.as_ptr_range();
-        let part = bytes.as_ptr_range();
-        if part.start < whole.start || part.end > whole.end {
-            return;
-        }
-        let page = page_size();
-        let first = (part.start as usize - whole.start as usize).next_multiple_of(page);
-        let end = (part.end as usize - whole.start as usize) / page * page;
-        if first < end {
-            // SAFETY: a map of a file that is only read: what is dropped comes back as it was. Advice may fail, then the
-            // pages stay.
-            let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, first, end - first) };
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = (map, bytes);
-}
-
-#[cfg(unix)]
-fn page_size() -> usize {
-    // SAFETY: a question without side effects.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }

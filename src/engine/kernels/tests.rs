@@ -83,6 +83,10 @@ fn cases() -> Vec<Case> {
 }
 
 fn multiply(isa: Isa, w: &Matrix, x: &[f32], tokens: usize) -> Vec<f32> {
+    multiply_and_keep(isa, w, x, tokens, 0)
+}
+
+fn multiply_and_keep(isa: Isa, w: &Matrix, x: &[f32], tokens: usize, mut budget: usize) -> Vec<f32> {
     let mut activations = Activations::default();
     let input = if w.format().is_quantised() {
         activations.resize(tokens, w.columns());
@@ -92,8 +96,12 @@ fn multiply(isa: Isa, w: &Matrix, x: &[f32], tokens: usize) -> Vec<f32> {
         Input::Floats(x)
     };
     let mut out = vec![f32::NAN; tokens * w.rows()];
-    // SAFETY: one thread, and `out` has the size.
-    unsafe { product(isa, w, input, 0..w.tiles(), out.as_mut_ptr(), w.rows()) };
+    let filling = w.filling(&mut budget);
+    // SAFETY: one thread, and `out` has the size; all strips are asked for, once.
+    unsafe {
+        product(isa, &filling, input, 0..w.tiles(), out.as_mut_ptr(), w.rows());
+        filling.finish();
+    }
     out
 }
 
@@ -183,4 +191,56 @@ fn products_are_those_of_the_dequantised_weights() {
             assert!(far <= size * error, "{format:?} row {row}: {} against {exact}", got[row]);
         }
     }
+}
+
+/// A matrix in a file of its own, after some bytes that shift it off the pages.
+fn mapped(format: Format, rows: usize, columns: usize, bytes: &[u8]) -> Matrix {
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, &[&[7; 100], bytes, &[9; 50]].concat()).unwrap();
+    // SAFETY: nobody else has the file.
+    let map = std::sync::Arc::new(unsafe { memmap2::Mmap::map(&file) }.unwrap());
+    Matrix::mapped(format, rows, columns, Source::new(&map, &map[100..100 + bytes.len()]))
+}
+
+/// Whatever part of a file's matrix is tiles already: none, some strips, all; products and rows are the same.
+#[test]
+fn a_matrix_of_a_file_gives_the_same_bits_before_and_after_it_is_repacked() {
+    let mut numbers = Numbers(11);
+    for (format, _) in FORMATS {
+        // 100 strips, the last one of 5 rows; more than is let go at a time where a weight has 32 bits.
+        let (rows, columns) = (1589, 256);
+        let bytes = bytes(format, &mut numbers, rows, columns);
+        let want = Matrix::packed(format, rows, columns, &bytes);
+        let matrix = mapped(format, rows, columns, &bytes);
+        let (strip, x) = (format.strip_bytes(columns), floats(3, 2 * columns));
+        let dots = bits(&multiply(Isa::detect(), &want, &x, 2));
+        let (mut row, mut same) = (vec![0.0; columns], vec![0.0; columns]);
+        for (round, kept) in [0, 3 * strip + 1, 0, 60 * strip, usize::MAX, usize::MAX].into_iter().enumerate() {
+            let got = bits(&multiply_and_keep(Isa::detect(), &matrix, &x, 2, kept));
+            assert!(got == dots, "{format:?}, round {round}");
+            for r in [0, 47, 48, 1000, 1584, 1588] {
+                matrix.row(r, &mut row);
+                want.row(r, &mut same);
+                assert_eq!(bits(&row), bits(&same), "{format:?}, round {round}, row {r}");
+            }
+        }
+        let mut budget = 1 << 30;
+        drop(matrix.filling(&mut budget));
+        assert_eq!(budget, 1 << 30, "{format:?}: nothing is left to repack");
+    }
+}
+
+#[test]
+fn only_one_product_repacks_and_no_more_than_it_may() {
+    let matrix = mapped(Format::F32, 40, 8, &[0; 40 * 8 * 4]);
+    let mut budget = 2 * Format::F32.strip_bytes(8) + 5;
+    let first = matrix.filling(&mut budget);
+    assert_eq!(budget, 5);
+    let mut other = 1 << 20;
+    drop(matrix.filling(&mut other));
+    assert_eq!(other, 1 << 20, "while the first is at work");
+    // Dropped without an end, it leaves nothing that counts as repacked.
+    drop(first);
+    drop(matrix.filling(&mut other));
+    assert_eq!(other, (1 << 20) - 3 * Format::F32.strip_bytes(8));
 }

@@ -12,6 +12,7 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use memmap2::Mmap;
 use serde::Deserialize;
@@ -48,7 +49,7 @@ pub struct Safetensors {
 #[derive(Debug)]
 struct Shard {
     path: PathBuf,
-    map: Mmap,
+    map: Arc<Mmap>,
 }
 
 /// `model.safetensors.index.json`, as far as it matters; the rest is for other programs.
@@ -191,7 +192,7 @@ impl Safetensors {
     }
 
     /// The mapped file that holds a tensor.
-    pub fn map(&self, info: &TensorInfo) -> &Mmap {
+    pub fn map(&self, info: &TensorInfo) -> &Arc<Mmap> {
         let shard = self.tensors.get(&info.name).map_or(0, |(shard, _)| *shard);
         &self.shards[shard].map
     }
@@ -203,7 +204,7 @@ impl Safetensors {
 }
 
 fn open_shard(path: &Path) -> Result<(Shard, Header), EngineError> {
-    let map = file::map(path)?;
+    let map = Arc::new(file::map(path)?);
     let header = Header::read(&map);
     header.faults.refuse(path)?;
     Ok((Shard { path: path.to_owned(), map }, header))
