@@ -8,6 +8,7 @@ use std::path::Path;
 use super::args::{DrawArgs, GenerateArgs};
 use super::environment::Globals;
 use super::failure::{DATA, Failure, INTERRUPTED};
+use super::flow::Flow;
 use super::out::Out;
 use super::report::{Answer, PromptReport, stats_lines, summary, token_line};
 use super::session::{self, Interrupt, shown};
@@ -164,13 +165,14 @@ pub fn stream(
     out: &mut Out,
 ) -> Result<(Answer, RunStats), Failure> {
     let mut answer = Answer::default();
+    let mut flow = Flow::new(out.is_live.then_some(out.width));
     let mut failed = None;
     let stats = session::run(model, how.job(prompt), &mut |update| {
         let line = if print && how.is_by_token() { token_line(&update, out) } else { None };
         let text = answer.take(update).filter(|_| print && !how.is_by_token());
         let printed = match (line, text) {
             (Some(line), _) => writeln!(out, "{line}"),
-            (None, Some(text)) => write!(out, "{}", SafeText::new(text)),
+            (None, Some(text)) => out.write_all(flow.take(SafeText::new(text).as_str()).as_bytes()),
             (None, None) => Ok(()),
         };
         if let Err(error) = printed.and_then(|()| out.flush()) {

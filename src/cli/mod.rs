@@ -17,6 +17,7 @@ mod doctor;
 mod embed;
 mod environment;
 mod failure;
+mod flow;
 mod generate;
 mod inspect;
 mod lessons;

@@ -23,6 +23,8 @@ pub struct Out {
     pub is_utf8: bool,
     /// Columns for lines that wrap.
     pub width: usize,
+    /// Whether it is a terminal whose cursor can be moved.
+    pub is_live: bool,
 }
 
 impl Out {
@@ -35,6 +37,7 @@ impl Out {
             theme: Theme::new(globals.palette()),
             colored: globals.wants_color(is_terminal),
             is_utf8: globals.env.is_utf8,
+            is_live: is_terminal && !globals.env.is_dumb(),
             width: is_terminal.then(columns).flatten().filter(|columns| *columns >= 20).unwrap_or(80),
         }
     }

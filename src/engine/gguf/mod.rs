@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
+use super::kernels::Source;
 use super::{EngineError, file};
 pub use header::{Entry, Header, Pair};
 pub use types::{GgmlType, StoredType};
@@ -175,6 +176,12 @@ impl Gguf {
     /// A tensor's bytes, as stored.
     pub fn bytes(&self, tensor: &TensorInfo) -> &[u8] {
         &self.map[tensor.bytes.clone()]
+    }
+
+    /// Takes the header out of memory once it has been read; what asks for it again reads the file again.
+    pub fn let_header_go(&self) {
+        let start = self.tensors.values().map(|tensor| tensor.bytes.start).min().unwrap_or(0);
+        Source::new(&self.map, &self.map[..start]).let_go(0..start);
     }
 
     /// The mapped file.
