@@ -15,10 +15,12 @@ use super::{BLOCK, Isa};
 pub struct Block {
     /// From -127 to 127.
     pub(super) codes: [i8; BLOCK],
-    /// Negative sum of the codes of each half.
-    pub(super) minus_halves: [i32; 2],
     /// Negative sum of the codes.
     pub(super) minus: i32,
+    /// The same of each half.
+    pub(super) minus_halves: [i16; 2],
+    /// The same of this block and the one after it; only with a scale for 256 columns, and in every other block.
+    pub(super) minus_two: [i16; 2],
     /// Scale and `scale · Σ codes`, each rounded to 16 bits.
     pub(super) rounded: Scale,
     /// The same in 32 bits.
@@ -88,8 +90,11 @@ fn quantize_wide_body(x: &[f32], blocks: &mut [Block]) {
     for (x, blocks) in x.as_chunks::<{ 8 * BLOCK }>().0.iter().zip(blocks.as_chunks_mut::<8>().0) {
         let parts = x.as_chunks::<BLOCK>().0;
         let largest = parts.iter().map(largest).fold(0.0_f32, f32::max);
-        for (x, block) in parts.iter().zip(blocks) {
+        for (x, block) in parts.iter().zip(&mut *blocks) {
             round_block(x, largest, block);
+        }
+        for [first, second] in blocks.as_chunks_mut::<2>().0 {
+            first.minus_two = [first.minus as i16, second.minus as i16];
         }
     }
 }
@@ -120,7 +125,7 @@ fn round_block(x: &[f32; BLOCK], largest: f32, block: &mut Block) {
         }
     }
     let total = scale * (sums[0] + sums[1]) as f32;
-    block.minus_halves = sums.map(|sum| -sum);
+    block.minus_halves = sums.map(|sum| -sum as i16);
     block.minus = -sums[0] - sums[1];
     block.rounded = Scale { scale: rounded(scale), total: rounded(total) };
     block.exact = Scale { scale, total };

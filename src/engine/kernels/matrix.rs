@@ -367,19 +367,21 @@ unsafe fn lanes<V: Vector, T: Tile, const M: usize>(
         let mut acc = [[V::floats(0.0); M]; 4];
         for t in 0..width / T::BLOCKS {
             let tile = tiles.add(t * T::BYTES);
-            for block in 0..T::BLOCKS {
-                let x: [*const Block; M] = std::array::from_fn(|m| x.add(m * width + t * T::BLOCKS + block));
-                for part in 0..TILE_ROWS / V::ROWS {
-                    T::add::<V, M>(tile, block, part, x, &mut acc[part]);
-                }
+            let x: [*const Block; M] = std::array::from_fn(|m| x.add(m * width + t * T::BLOCKS));
+            for part in 0..TILE_ROWS / V::ROWS {
+                T::add::<V, M>(tile, part, x, &mut acc[part]);
             }
         }
-        let mut sums = [[0.0_f32; TILE_ROWS]; M];
         for m in 0..M {
+            let to = out.add(m * stride);
+            let mut last = [0.0_f32; TILE_ROWS];
+            let whole = rows == TILE_ROWS;
             for part in 0..TILE_ROWS / V::ROWS {
-                V::store(acc[part][m], sums[m].as_mut_ptr().add(V::ROWS * part));
+                V::store(acc[part][m], if whole { to } else { last.as_mut_ptr() }.add(V::ROWS * part));
             }
-            std::ptr::copy_nonoverlapping(sums[m].as_ptr(), out.add(m * stride), rows);
+            if !whole {
+                std::ptr::copy_nonoverlapping(last.as_ptr(), to, rows);
+            }
         }
     }
     M

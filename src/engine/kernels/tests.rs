@@ -90,7 +90,12 @@ fn multiply_and_keep(isa: Isa, w: &Matrix, x: &[f32], tokens: usize, mut budget:
     let mut activations = Activations::default();
     let input = if w.format().is_quantised() {
         activations.resize(tokens, w.columns());
-        quantize(isa, x, activations.blocks_mut());
+        let rounded = activations.blocks_mut();
+        if w.format().is_wide() {
+            quantize_wide(isa, x, rounded)
+        } else {
+            quantize(isa, x, rounded)
+        }
         Input::Rounded(&activations)
     } else {
         Input::Floats(x)

@@ -1,13 +1,33 @@
 //! How codes of a few bits lie in a tile: packing a row's 32 codes, unpacking the registers of a block.
 
-use super::BLOCK;
+use super::{BLOCK, TILE_ROWS};
 use crate::engine::kernels::vector::Vector;
 
-/// Bytes of a block's codes (16 rows × 32 columns) in 8, 4, 2 and 1 bits.
+/// Bytes of a block's codes (16 rows × 32 columns) in 8, 6, 4, 2 and 1 bits.
 pub(super) const BYTES_8: usize = 512;
+pub(super) const BYTES_6: usize = 384;
 pub(super) const BYTES_4: usize = 256;
 pub(super) const BYTES_2: usize = 128;
 pub(super) const BYTES_1: usize = 64;
+
+/// Half-precision numbers of a tile, one a row.
+pub(super) const HALVES: usize = 2 * TILE_ROWS;
+
+/// Two bytes of a half-precision number.
+#[inline(always)]
+pub(super) fn put_f16(tile: &mut [u8], at: usize, row: usize, from: &[u8]) {
+    tile[at + 2 * row..][..2].copy_from_slice(&from[..2]);
+}
+
+/// What [`put_f16`] put there.
+///
+/// # Safety
+/// As for [`Vector`]; `at` is where the tile's numbers begin.
+#[inline(always)]
+pub(super) unsafe fn f16_at<V: Vector>(tile: *const u8, at: usize, part: usize) -> V::Floats {
+    // SAFETY: the caller's promise.
+    unsafe { V::floats_f16(tile.add(at + 2 * V::ROWS * part)) }
+}
 
 /// Puts a row's groups of four bytes at their place in each register.
 #[inline(always)]
@@ -31,10 +51,20 @@ pub(super) fn pack_4(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
     put(tile, row, bytes);
 }
 
-/// Two bits from bit `SHIFT` on: groups `4 h ..` in register `h`, two bits each.
+/// Six bits: of groups `4 h ..` three have a register each, whose high bits together are the fourth.
 #[inline(always)]
-pub(super) fn pack_2<const SHIFT: u32>(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
-    let two = codes.map(|code| (code >> SHIFT) & 3);
+pub(super) fn pack_6(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
+    let bytes: [u8; 24] = std::array::from_fn(|i| {
+        let (half, group) = (16 * (i / 12), i / 4 % 3);
+        codes[half + i % 12] | ((codes[half + 12 + i % 4] >> (2 * group)) << 6)
+    });
+    put(tile, row, bytes);
+}
+
+/// The low two bits: groups `4 h ..` in register `h`, two bits each.
+#[inline(always)]
+pub(super) fn pack_2(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
+    let two = codes.map(|code| code & 3);
     let bytes: [u8; 8] = std::array::from_fn(|i| {
         let at = 16 * (i / 4) + i % 4;
         two[at] | two[at + 4] << 2 | two[at + 8] << 4 | two[at + 12] << 6
@@ -107,24 +137,31 @@ pub(super) unsafe fn unpack_2<V: Vector>(codes: *const u8, part: usize) -> [V::B
     }
 }
 
-/// Adds [`pack_2`]'s bits as bits 4 and 5.
+/// Unpacks [`pack_6`].
 ///
 /// # Safety
 /// As [`unpack_8`].
 #[inline(always)]
-pub(super) unsafe fn or_2_at_4<V: Vector>(low: [V::Bytes; 8], codes: *const u8, part: usize) -> [V::Bytes; 8] {
+pub(super) unsafe fn unpack_6<V: Vector>(codes: *const u8, part: usize) -> [V::Bytes; 8] {
     // SAFETY: the caller's promise.
     unsafe {
-        let [a, b] = [0, 64].map(|at| V::bytes(codes.add(at + 4 * V::ROWS * part)));
+        let at = |j: usize| V::bytes(codes.add(64 * j + 4 * V::ROWS * part));
+        let [[a, b, c, d], [e, f, g, h]] = [sixes::<V>(at(0), at(1), at(2)), sixes::<V>(at(3), at(4), at(5))];
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+/// Four groups of [`pack_6`] out of three registers.
+#[inline(always)]
+unsafe fn sixes<V: Vector>(a: V::Bytes, b: V::Bytes, c: V::Bytes) -> [V::Bytes; 4] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let high = V::or(V::bits_right::<4>(b, 12), V::bits_right::<2>(c, 48));
         [
-            V::or(low[0], V::bits_left::<4>(a, 48)),
-            V::or(low[1], V::bits_left::<2>(a, 48)),
-            V::or(low[2], V::bits_right::<0>(a, 48)),
-            V::or(low[3], V::bits_right::<2>(a, 48)),
-            V::or(low[4], V::bits_left::<4>(b, 48)),
-            V::or(low[5], V::bits_left::<2>(b, 48)),
-            V::or(low[6], V::bits_right::<0>(b, 48)),
-            V::or(low[7], V::bits_right::<2>(b, 48)),
+            V::bits_right::<0>(a, 63),
+            V::bits_right::<0>(b, 63),
+            V::bits_right::<0>(c, 63),
+            V::or(V::bits_right::<6>(a, 3), high),
         ]
     }
 }

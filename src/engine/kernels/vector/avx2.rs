@@ -8,6 +8,15 @@ use super::Vector;
 #[derive(Clone, Copy)]
 pub(in crate::engine::kernels) struct Avx2;
 
+/// How many sums of two products, codes being at most `max`, fit 16 bits: a power of two, at most 8.
+const fn run(max: i32) -> usize {
+    let mut run = 8;
+    while run as i32 * 2 * 127 * max > i16::MAX as i32 {
+        run /= 2;
+    }
+    run
+}
+
 // SAFETY, for every block below: the trait's contract (the instructions are there, pointers are valid).
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the trait's contract, said once above")]
 impl Vector for Avx2 {
@@ -15,6 +24,8 @@ impl Vector for Avx2 {
     type Bytes = __m256i;
     type Ints = __m256i;
     type Floats = __m256;
+    type Pairs = __m256i;
+    type Factor = __m256i;
 
     #[inline(always)]
     unsafe fn bytes(from: *const u8) -> __m256i {
@@ -81,26 +92,76 @@ impl Vector for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn ints_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> __m256i {
+    unsafe fn add_dots<const S: usize, const M: usize>(
+        max: i32,
+        codes: [__m256i; 8],
+        scales: [__m256i; S],
+        x: [*const i8; M],
+        sums: &mut [__m256i; M],
+    ) {
         unsafe {
-            let wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()));
-            _mm256_and_si256(
-                _mm256_srl_epi32(wide, _mm_cvtsi32_si128(SHIFT as i32)),
-                _mm256_set1_epi32(i32::from(mask)),
-            )
+            let at = |m: usize, g: usize| _mm256_set1_epi32(x[m].add(4 * g).cast::<i32>().read_unaligned());
+            let run = run(max).min(8 / S);
+            for m in 0..M {
+                for first in (0..8).step_by(run) {
+                    let mut pairs = _mm256_maddubs_epi16(codes[first], at(m, first));
+                    for g in first + 1..first + run {
+                        pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(codes[g], at(m, g)));
+                    }
+                    sums[m] = _mm256_add_epi32(sums[m], _mm256_madd_epi16(pairs, scales[first * S / 8]));
+                }
+            }
         }
     }
     #[inline(always)]
-    unsafe fn ints_i8(from: *const u8) -> __m256i {
-        unsafe { _mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast())) }
+    unsafe fn pairs_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> __m256i {
+        unsafe {
+            let wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(from.cast()));
+            _mm256_and_si256(_mm256_srl_epi16(wide, _mm_cvtsi32_si128(SHIFT as i32)), _mm256_set1_epi16(mask.into()))
+        }
+    }
+    #[inline(always)]
+    unsafe fn pairs_i8(from: *const u8) -> __m256i {
+        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast())) }
+    }
+    /// In both halves of a lane, where the sums of pairs of products lie.
+    #[inline(always)]
+    unsafe fn factors(a: __m256i) -> [__m256i; 2] {
+        unsafe {
+            let both = |at: i8| {
+                let at = |byte: i8| 4 * (byte / 4) + at + byte % 2;
+                _mm256_broadcastsi128_si256(_mm_setr_epi8(
+                    at(0),
+                    at(1),
+                    at(2),
+                    at(3),
+                    at(4),
+                    at(5),
+                    at(6),
+                    at(7),
+                    at(8),
+                    at(9),
+                    at(10),
+                    at(11),
+                    at(12),
+                    at(13),
+                    at(14),
+                    at(15),
+                ))
+            };
+            [_mm256_shuffle_epi8(a, both(0)), _mm256_shuffle_epi8(a, both(2))]
+        }
+    }
+    #[inline(always)]
+    unsafe fn add_pairs(sum: __m256i, a: __m256i, x: *const [i16; 2]) -> __m256i {
+        unsafe {
+            let x = _mm256_set1_epi32(x.cast::<i32>().read_unaligned());
+            _mm256_add_epi32(sum, _mm256_madd_epi16(a, x))
+        }
     }
     #[inline(always)]
     unsafe fn ints(n: i32) -> __m256i {
         unsafe { _mm256_set1_epi32(n) }
-    }
-    #[inline(always)]
-    unsafe fn add_ints(a: __m256i, b: __m256i) -> __m256i {
-        unsafe { _mm256_add_epi32(a, b) }
     }
     #[inline(always)]
     unsafe fn mul_ints(a: __m256i, b: __m256i) -> __m256i {

@@ -15,6 +15,8 @@ impl Vector for Avx512 {
     type Bytes = __m512i;
     type Ints = __m512i;
     type Floats = __m512;
+    type Pairs = __m512i;
+    type Factor = __m512i;
 
     #[inline(always)]
     unsafe fn bytes(from: *const u8) -> __m512i {
@@ -60,23 +62,50 @@ impl Vector for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn ints_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> __m512i {
+    unsafe fn add_dots<const S: usize, const M: usize>(
+        _max: i32,
+        codes: [__m512i; 8],
+        scales: [__m512i; S],
+        x: [*const i8; M],
+        sums: &mut [__m512i; M],
+    ) {
         unsafe {
-            let wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()));
-            _mm512_and_si512(_mm512_srli_epi32::<SHIFT>(wide), _mm512_set1_epi32(i32::from(mask)))
+            for s in 0..S {
+                let mut dot = [_mm512_setzero_si512(); M];
+                for g in s * 8 / S..(s + 1) * 8 / S {
+                    for m in 0..M {
+                        let x = _mm512_set1_epi32(x[m].add(4 * g).cast::<i32>().read_unaligned());
+                        dot[m] = _mm512_dpbusd_epi32(dot[m], codes[g], x);
+                    }
+                }
+                for m in 0..M {
+                    sums[m] = _mm512_add_epi32(sums[m], _mm512_mullo_epi32(dot[m], scales[s]));
+                }
+            }
         }
     }
     #[inline(always)]
-    unsafe fn ints_i8(from: *const u8) -> __m512i {
-        unsafe { _mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast())) }
+    unsafe fn pairs_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> __m512i {
+        unsafe {
+            let wide = _mm512_cvtepu8_epi16(_mm256_loadu_si256(from.cast()));
+            _mm512_and_si512(_mm512_srli_epi16::<SHIFT>(wide), _mm512_set1_epi16(mask.into()))
+        }
+    }
+    #[inline(always)]
+    unsafe fn pairs_i8(from: *const u8) -> __m512i {
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn factors(a: __m512i) -> [__m512i; 2] {
+        unsafe { [_mm512_srai_epi32::<16>(_mm512_slli_epi32::<16>(a)), _mm512_srai_epi32::<16>(a)] }
+    }
+    #[inline(always)]
+    unsafe fn add_pairs(sum: __m512i, a: __m512i, x: *const [i16; 2]) -> __m512i {
+        unsafe { _mm512_dpwssd_epi32(sum, a, _mm512_set1_epi32(x.cast::<i32>().read_unaligned())) }
     }
     #[inline(always)]
     unsafe fn ints(n: i32) -> __m512i {
         unsafe { _mm512_set1_epi32(n) }
-    }
-    #[inline(always)]
-    unsafe fn add_ints(a: __m512i, b: __m512i) -> __m512i {
-        unsafe { _mm512_add_epi32(a, b) }
     }
     #[inline(always)]
     unsafe fn mul_ints(a: __m512i, b: __m512i) -> __m512i {

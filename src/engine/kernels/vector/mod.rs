@@ -26,6 +26,10 @@ pub(super) trait Vector: Copy {
     type Ints: Copy;
     /// A float for each row.
     type Floats: Copy;
+    /// Two small integers for each row.
+    type Pairs: Copy;
+    /// One of them, as this set multiplies with it.
+    type Factor: Copy;
 
     /// `4 · ROWS` bytes.
     unsafe fn bytes(from: *const u8) -> Self::Bytes;
@@ -48,14 +52,26 @@ pub(super) trait Vector: Copy {
         minus: [i32; M],
     ) -> [Self::Ints; M];
 
-    /// `(byte >> SHIFT) & mask`, an unsigned byte for each row.
-    unsafe fn ints_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> Self::Ints;
-    /// A signed byte for each row.
-    unsafe fn ints_i8(from: *const u8) -> Self::Ints;
+    /// `sums[m] += Σ scales[s] · code · x` over 32 columns, of which each of the `S` scales, 1 or 2, has its equal share;
+    /// exactly, if the result fits. Codes, at most `max`, below 128, and activations are as for [`Vector::dots`].
+    unsafe fn add_dots<const S: usize, const M: usize>(
+        max: i32,
+        codes: [Self::Bytes; 8],
+        scales: [Self::Factor; S],
+        x: [*const i8; M],
+        sums: &mut [Self::Ints; M],
+    );
+
+    /// `(byte >> SHIFT) & mask` of two unsigned bytes for each row.
+    unsafe fn pairs_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> Self::Pairs;
+    /// Two signed bytes for each row.
+    unsafe fn pairs_i8(from: *const u8) -> Self::Pairs;
+    /// The first of each pair, and the second.
+    unsafe fn factors(a: Self::Pairs) -> [Self::Factor; 2];
+    /// `sum + a[0] · x[0] + a[1] · x[1]` for each row.
+    unsafe fn add_pairs(sum: Self::Ints, a: Self::Pairs, x: *const [i16; 2]) -> Self::Ints;
     /// The same integer for each row.
     unsafe fn ints(n: i32) -> Self::Ints;
-    /// `a + b`.
-    unsafe fn add_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints;
     /// `a · b`, the low 32 bits.
     unsafe fn mul_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints;
     /// To the nearest float.

@@ -35,6 +35,8 @@ impl Vector for Neon {
     type Bytes = uint8x16_t;
     type Ints = int32x4_t;
     type Floats = float32x4_t;
+    type Pairs = int16x8_t;
+    type Factor = int32x4_t;
 
     #[inline(always)]
     unsafe fn bytes(from: *const u8) -> uint8x16_t {
@@ -78,28 +80,57 @@ impl Vector for Neon {
         }
     }
     #[inline(always)]
-    unsafe fn ints_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> int32x4_t {
+    unsafe fn add_dots<const S: usize, const M: usize>(
+        _max: i32,
+        codes: [uint8x16_t; 8],
+        scales: [int32x4_t; S],
+        x: [*const i8; M],
+        sums: &mut [int32x4_t; M],
+    ) {
         unsafe {
-            let four = vcreate_u8(u64::from(from.cast::<u32>().read_unaligned()));
-            let wide = vmovl_u16(vget_low_u16(vmovl_u8(four)));
-            let shifted = vshlq_u32(wide, vdupq_n_s32(-(SHIFT as i32)));
-            vreinterpretq_s32_u32(vandq_u32(shifted, vdupq_n_u32(u32::from(mask))))
+            for s in 0..S {
+                let mut dot = [vdupq_n_s32(0); M];
+                for g in s * 8 / S..(s + 1) * 8 / S {
+                    for m in 0..M {
+                        let x = vdupq_n_s32(x[m].add(4 * g).cast::<i32>().read_unaligned());
+                        dot[m] = sdot(dot[m], vreinterpretq_s8_u8(codes[g]), vreinterpretq_s8_s32(x));
+                    }
+                }
+                for m in 0..M {
+                    sums[m] = vmlaq_s32(sums[m], dot[m], scales[s]);
+                }
+            }
         }
     }
     #[inline(always)]
-    unsafe fn ints_i8(from: *const u8) -> int32x4_t {
+    unsafe fn pairs_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> int16x8_t {
         unsafe {
-            let four = vcreate_s8(u64::from(from.cast::<u32>().read_unaligned()));
-            vmovl_s16(vget_low_s16(vmovl_s8(four)))
+            let shifted = vshl_u8(vld1_u8(from), vdup_n_s8(-(SHIFT as i8)));
+            vreinterpretq_s16_u16(vmovl_u8(vand_u8(shifted, vdup_n_u8(mask))))
+        }
+    }
+    #[inline(always)]
+    unsafe fn pairs_i8(from: *const u8) -> int16x8_t {
+        unsafe { vmovl_s8(vld1_s8(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn factors(a: int16x8_t) -> [int32x4_t; 2] {
+        unsafe {
+            let a = vreinterpretq_s32_s16(a);
+            [vshrq_n_s32::<16>(vshlq_n_s32::<16>(a)), vshrq_n_s32::<16>(a)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn add_pairs(sum: int32x4_t, a: int16x8_t, x: *const [i16; 2]) -> int32x4_t {
+        unsafe {
+            let x = vreinterpretq_s16_s32(vdupq_n_s32(x.cast::<i32>().read_unaligned()));
+            let low = vmull_s16(vget_low_s16(a), vget_low_s16(x));
+            vaddq_s32(sum, vpaddq_s32(low, vmull_high_s16(a, x)))
         }
     }
     #[inline(always)]
     unsafe fn ints(n: i32) -> int32x4_t {
         unsafe { vdupq_n_s32(n) }
-    }
-    #[inline(always)]
-    unsafe fn add_ints(a: int32x4_t, b: int32x4_t) -> int32x4_t {
-        unsafe { vaddq_s32(a, b) }
     }
     #[inline(always)]
     unsafe fn mul_ints(a: int32x4_t, b: int32x4_t) -> int32x4_t {

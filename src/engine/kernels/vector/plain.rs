@@ -20,6 +20,8 @@ impl<const R: usize> Vector for Plain<R> {
     type Bytes = [[u8; 4]; R];
     type Ints = [i32; R];
     type Floats = [f32; R];
+    type Pairs = [[i32; 2]; R];
+    type Factor = [i32; R];
 
     #[inline(always)]
     unsafe fn bytes(from: *const u8) -> Self::Bytes {
@@ -62,22 +64,47 @@ impl<const R: usize> Vector for Plain<R> {
         })
     }
     #[inline(always)]
-    unsafe fn ints_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> Self::Ints {
-        // SAFETY: the caller's promise, here and below.
-        unsafe { numbers(from, |[byte]| i32::from((byte >> SHIFT) & mask)) }
+    unsafe fn add_dots<const S: usize, const M: usize>(
+        _max: i32,
+        codes: [Self::Bytes; 8],
+        scales: [Self::Factor; S],
+        x: [*const i8; M],
+        sums: &mut [Self::Ints; M],
+    ) {
+        for m in 0..M {
+            // SAFETY: the caller gives 32 activations a token.
+            let x = unsafe { x[m].cast::<[[i8; 4]; 8]>().read() };
+            for r in 0..R {
+                for s in 0..S {
+                    let dot = |g: usize| (0..4).map(|c| i32::from(codes[g][r][c]) * i32::from(x[g][c])).sum::<i32>();
+                    sums[m][r] += scales[s][r] * (s * 8 / S..(s + 1) * 8 / S).map(dot).sum::<i32>();
+                }
+            }
+        }
     }
     #[inline(always)]
-    unsafe fn ints_i8(from: *const u8) -> Self::Ints {
+    unsafe fn pairs_u8<const SHIFT: u32>(from: *const u8, mask: u8) -> Self::Pairs {
+        // SAFETY: the caller's promise, here and below.
+        unsafe { numbers(from, |pair: [u8; 2]| pair.map(|byte| i32::from((byte >> SHIFT) & mask))) }
+    }
+    #[inline(always)]
+    unsafe fn pairs_i8(from: *const u8) -> Self::Pairs {
         // SAFETY: as above.
-        unsafe { numbers(from, |[byte]| i32::from(byte as i8)) }
+        unsafe { numbers(from, |pair: [u8; 2]| pair.map(|byte| i32::from(byte as i8))) }
+    }
+    #[inline(always)]
+    unsafe fn factors(a: Self::Pairs) -> [Self::Factor; 2] {
+        [a.map(|[first, _]| first), a.map(|[_, second]| second)]
+    }
+    #[inline(always)]
+    unsafe fn add_pairs(sum: Self::Ints, a: Self::Pairs, x: *const [i16; 2]) -> Self::Ints {
+        // SAFETY: as above.
+        let [first, second] = unsafe { x.read() }.map(i32::from);
+        std::array::from_fn(|r| sum[r] + a[r][0] * first + a[r][1] * second)
     }
     #[inline(always)]
     unsafe fn ints(n: i32) -> Self::Ints {
         [n; R]
-    }
-    #[inline(always)]
-    unsafe fn add_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints {
-        std::array::from_fn(|r| a[r].wrapping_add(b[r]))
     }
     #[inline(always)]
     unsafe fn mul_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints {
