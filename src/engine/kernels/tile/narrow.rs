@@ -61,15 +61,18 @@ unsafe fn row<T: Narrow>(tile: *const u8, _: usize, row: usize, out: &mut [f32; 
 
 /// The 32 codes of a block of nibbles: low halves first.
 #[inline(always)]
-fn nibbles(bytes: &[u8]) -> [u8; BLOCK] {
-    std::array::from_fn(|i| if i < 16 { bytes[i] & 15 } else { bytes[i - 16] >> 4 })
+fn nibbles(bytes: &[u8]) -> Codes {
+    let words = words::<4>(bytes);
+    each(|g| (words[g % 4] >> (4 * (g / 4))) & four(15))
 }
 
 /// Nibbles with a fifth bit each.
 #[inline(always)]
-fn fives(bits: &[u8], bytes: &[u8]) -> [u8; BLOCK] {
-    let low = nibbles(bytes);
-    std::array::from_fn(|i| low[i] | ((bits[i / 8] >> (i % 8)) & 1) << 4)
+fn fives(bits: &[u8], bytes: &[u8]) -> Codes {
+    let (low, [bits]) = (nibbles(bytes), words(bits));
+    // Four neighbouring bits, one to a byte: the products do not touch each other.
+    let spread = |four_bits: u32| (four_bits * (1 | 1 << 7 | 1 << 14 | 1 << 21)) & four(1);
+    each(|g| low[g] | spread((bits >> (4 * g)) & 15) << 4)
 }
 
 /// `Q4_0`: `d · (code - 8)`.
@@ -164,7 +167,8 @@ impl Narrow for Q51 {
 /// `Q8_0`: `d · code`; 128 is added to a code so that it has no sign.
 pub(in crate::engine::kernels) struct Q80;
 tile!(Q80, blocks 1, bytes BYTES_8 + HALVES, source 34, |tile, row, from| {
-    pack_8(tile, row, std::array::from_fn(|i| from[2 + i] ^ 0x80));
+    let codes = words::<8>(&from[2..]);
+    pack_8(tile, row, each(|g| codes[g] ^ four(0x80)));
     put_f16(tile, BYTES_8, row, from);
 });
 impl Narrow for Q80 {

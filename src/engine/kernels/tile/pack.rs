@@ -13,6 +13,34 @@ pub(super) const BYTES_1: usize = 64;
 /// Half-precision numbers of a tile, one a row.
 pub(super) const HALVES: usize = 2 * TILE_ROWS;
 
+/// The 32 codes of a block, four to a number, the first in its lowest byte: what is done to a number is done to four.
+pub(super) type Codes = [u32; BLOCK / 4];
+
+/// A byte of each of the four.
+pub(super) const fn four(byte: u8) -> u32 {
+    u32::from_le_bytes([byte; 4])
+}
+
+/// The first `4 N` bytes, four to a number.
+#[inline(always)]
+pub(super) fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
+    let mut words = [0; N];
+    for (word, four) in words.iter_mut().zip(bytes[..4 * N].as_chunks::<4>().0) {
+        *word = u32::from_le_bytes(*four);
+    }
+    words
+}
+
+/// `[f(0), f(1), …]`; unlike the standard library's, always compiled as part of its caller and for its instruction set.
+#[inline(always)]
+pub(super) fn each<const N: usize>(f: impl Fn(usize) -> u32) -> [u32; N] {
+    let mut out = [0; N];
+    for (i, out) in out.iter_mut().enumerate() {
+        *out = f(i);
+    }
+    out
+}
+
 /// Two bytes of a half-precision number.
 #[inline(always)]
 pub(super) fn put_f16(tile: &mut [u8], at: usize, row: usize, from: &[u8]) {
@@ -31,52 +59,52 @@ pub(super) unsafe fn f16_at<V: Vector>(tile: *const u8, at: usize, part: usize) 
 
 /// Puts a row's groups of four bytes at their place in each register.
 #[inline(always)]
-fn put<const N: usize>(tile: &mut [u8], row: usize, bytes: [u8; N]) {
-    let registers = &mut tile.as_chunks_mut::<64>().0[..N / 4];
-    for (register, four) in registers.iter_mut().zip(bytes.as_chunks::<4>().0) {
-        register.as_chunks_mut::<4>().0[row] = *four;
+fn put<const N: usize>(tile: &mut [u8], row: usize, groups: [u32; N]) {
+    for (register, group) in tile[..64 * N].as_chunks_mut::<64>().0.iter_mut().zip(groups) {
+        register.as_chunks_mut::<4>().0[row] = group.to_le_bytes();
     }
 }
 
 /// Eight bits as they are.
 #[inline(always)]
-pub(super) fn pack_8(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
+pub(super) fn pack_8(tile: &mut [u8], row: usize, codes: Codes) {
     put(tile, row, codes);
 }
 
 /// The low four bits: group `j` in the low half of a byte, group `4 + j` in the high half.
 #[inline(always)]
-pub(super) fn pack_4(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
-    let bytes: [u8; 16] = std::array::from_fn(|i| (codes[i] & 15) | (codes[16 + i] << 4));
-    put(tile, row, bytes);
+pub(super) fn pack_4(tile: &mut [u8], row: usize, codes: Codes) {
+    put::<4>(tile, row, each(|j| (codes[j] & four(15)) | (codes[4 + j] & four(15)) << 4));
 }
 
 /// Six bits: of groups `4 h ..` three have a register each, whose high bits together are the fourth.
 #[inline(always)]
-pub(super) fn pack_6(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
-    let bytes: [u8; 24] = std::array::from_fn(|i| {
-        let (half, group) = (16 * (i / 12), i / 4 % 3);
-        codes[half + i % 12] | ((codes[half + 12 + i % 4] >> (2 * group)) << 6)
-    });
-    put(tile, row, bytes);
+pub(super) fn pack_6(tile: &mut [u8], row: usize, codes: Codes) {
+    put::<6>(
+        tile,
+        row,
+        each(|i| {
+            let (h, k) = (i / 3, i % 3);
+            codes[4 * h + k] | ((codes[4 * h + 3] >> (2 * k)) & four(3)) << 6
+        }),
+    );
 }
 
 /// The low two bits: groups `4 h ..` in register `h`, two bits each.
 #[inline(always)]
-pub(super) fn pack_2(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
-    let two = codes.map(|code| code & 3);
-    let bytes: [u8; 8] = std::array::from_fn(|i| {
-        let at = 16 * (i / 4) + i % 4;
-        two[at] | two[at + 4] << 2 | two[at + 8] << 4 | two[at + 12] << 6
-    });
-    put(tile, row, bytes);
+pub(super) fn pack_2(tile: &mut [u8], row: usize, codes: Codes) {
+    let two = |g: usize| codes[g] & four(3);
+    put::<2>(tile, row, each(|h| two(4 * h) | two(4 * h + 1) << 2 | two(4 * h + 2) << 4 | two(4 * h + 3) << 6));
 }
 
 /// Bit `SHIFT`: group `g` in bit `g`.
 #[inline(always)]
-pub(super) fn pack_1<const SHIFT: u32>(tile: &mut [u8], row: usize, codes: [u8; BLOCK]) {
-    let one = codes.map(|code| (code >> SHIFT) & 1);
-    put::<4>(tile, row, std::array::from_fn(|c| (0..8).fold(0, |byte, g| byte | one[4 * g + c] << g)));
+pub(super) fn pack_1<const SHIFT: u32>(tile: &mut [u8], row: usize, codes: Codes) {
+    let mut bits = 0;
+    for (g, group) in codes.iter().enumerate() {
+        bits |= ((group >> SHIFT) & four(1)) << g;
+    }
+    put(tile, row, [bits]);
 }
 
 /// Unpacks [`pack_8`].

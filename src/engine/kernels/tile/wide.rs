@@ -157,9 +157,9 @@ tile!(Q6K, blocks 8, bytes (Q6_SCALES + SCALES + HALVES).next_multiple_of(LINE),
         // 128 columns share 64 bytes of low bits (low halves the first 64 columns, high halves the others) and 32 of
         // high ones.
         let k = j % 4;
-        let low: &[u8; BLOCK] = low[64 * (j / 4) + 32 * (k % 2)..].first_chunk().expect("within 128 bytes");
-        let high: &[u8; BLOCK] = high[32 * (j / 4)..].first_chunk().expect("within 64 bytes");
-        let codes = std::array::from_fn(|i| ((low[i] >> (4 * (k / 2))) & 15) | ((high[i] >> (2 * k)) & 3) << 4);
+        let low = words::<8>(&low[64 * (j / 4) + 32 * (k % 2)..]);
+        let high = words::<8>(&high[32 * (j / 4)..]);
+        let codes = each(|g| ((low[g] >> (4 * (k / 2))) & four(15)) | ((high[g] >> (2 * k)) & four(3)) << 4);
         pack_6(&mut tile[BYTES_6 * j..], row, codes);
     }
     for (n, scale) in scales.iter().enumerate() {
@@ -190,8 +190,9 @@ impl Wide for Q6K {
 
 /// The two-bit codes of block `j` in the 64 bytes of `Q2_K` and `Q3_K`: 128 columns share 32 bytes.
 #[inline(always)]
-fn two_bits(bytes: &[u8], j: usize) -> [u8; BLOCK] {
-    std::array::from_fn(|i| (bytes[32 * (j / 4) + i] >> (2 * (j % 4))) & 3)
+fn two_bits(bytes: &[u8], j: usize) -> Codes {
+    let words = words::<8>(&bytes[32 * (j / 4)..]);
+    each(|g| (words[g] >> (2 * (j % 4))) & four(3))
 }
 
 /// `Q3_K`: `d · (scale - 32) · (code - 4)`, scales 6 bits.
@@ -199,10 +200,10 @@ pub(in crate::engine::kernels) struct Q3K;
 const Q3_BLOCK: usize = BYTES_2 + BYTES_1;
 const Q3_SCALES: usize = 8 * Q3_BLOCK;
 tile!(Q3K, blocks 8, bytes (Q3_SCALES + SCALES + HALVES).next_multiple_of(LINE), source 110, |tile, row, from| {
-    let (high, low, scales) = (&from[..32], &from[32..96], &from[96..108]);
+    let (high, low, scales) = (words::<8>(from), &from[32..96], &from[96..108]);
     for j in 0..8 {
         let two = two_bits(low, j);
-        let codes = std::array::from_fn(|i| two[i] | ((high[i] >> j) & 1) << 2);
+        let codes = each(|g| two[g] | ((high[g] >> j) & four(1)) << 2);
         pack_2(&mut tile[Q3_BLOCK * j..], row, codes);
         pack_1::<2>(&mut tile[Q3_BLOCK * j + BYTES_2..], row, codes);
     }
@@ -278,6 +279,7 @@ impl Wide for Q2K {
 }
 
 /// Scale and minimum of block `j` of a `Q4_K` or `Q5_K` block, 6 bits each out of 12 bytes.
+#[inline(always)]
 fn six_bits(packed: &[u8], j: usize) -> [u8; 2] {
     if j < 4 {
         [packed[j] & 63, packed[j + 4] & 63]
@@ -304,9 +306,9 @@ fn put_k_scales(tile: &mut [u8], row: usize, from: &[u8]) {
 /// The codes of block `j` (32 columns) in the 128 bytes of nibbles of a K format: blocks lie in pairs, low halves the
 /// first, high halves the second.
 #[inline(always)]
-fn k_nibbles(bytes: &[u8], j: usize) -> [u8; BLOCK] {
-    let pair: &[u8; BLOCK] = bytes[32 * (j / 2)..].first_chunk().expect("within 128 bytes");
-    std::array::from_fn(|i| (pair[i] >> (4 * (j % 2))) & 15)
+fn k_nibbles(bytes: &[u8], j: usize) -> Codes {
+    let pair = words::<8>(&bytes[32 * (j / 2)..]);
+    each(|g| (pair[g] >> (4 * (j % 2))) & four(15))
 }
 
 /// Scales and minima behind the codes, as [`put_k_scales`] has put them.
@@ -355,9 +357,10 @@ pub(in crate::engine::kernels) struct Q5K;
 /// Four bits and the fifth: one stream through memory, which is what a processor fetches ahead.
 const Q5_BLOCK: usize = BYTES_4 + BYTES_1;
 tile!(Q5K, blocks 8, bytes 8 * Q5_BLOCK + K_SCALES, source 176, |tile, row, from| {
+    let high = words::<8>(&from[16..]);
     for j in 0..8 {
         let low = k_nibbles(&from[48..], j);
-        let codes = std::array::from_fn(|i| low[i] | ((from[16 + i] >> j) & 1) << 4);
+        let codes = each(|g| low[g] | ((high[g] >> j) & four(1)) << 4);
         pack_4(&mut tile[Q5_BLOCK * j..], row, codes);
         pack_1::<4>(&mut tile[Q5_BLOCK * j + BYTES_4..], row, codes);
     }
