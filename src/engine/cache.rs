@@ -1,6 +1,7 @@
 //! Keys and values of the positions read so far.
 
 use super::kernels::KEY_TILE;
+use super::threads::Threads;
 
 /// The cache of one text: for each layer, `len` positions of `width` floats of keys and as many of values.
 ///
@@ -51,19 +52,25 @@ impl KvCache {
     }
 
     /// Adds a chunk's keys and values (`tokens × width` each) to a layer.
-    pub fn append(&mut self, layer: usize, k: &[f32], v: &[f32]) {
+    pub fn append(&mut self, layer: usize, k: &[f32], v: &[f32], threads: &mut Threads) {
         assert!(k.len() == v.len() && k.len().is_multiple_of(self.width), "shapes are fixed at load");
         assert_eq!(self.values[layer].len(), self.len * self.width, "a layer is appended to once a chunk");
         self.values[layer].extend_from_slice(v);
         let positions = self.values[layer].len() / self.width;
         let keys = &mut self.keys[layer];
-        keys.resize(positions.div_ceil(KEY_TILE) * KEY_TILE * self.width, 0.0);
-        for (position, k) in (self.len..).zip(k.chunks_exact(self.width)) {
-            let tile = &mut keys[position / KEY_TILE * KEY_TILE * self.width..][..KEY_TILE * self.width];
-            for (k, places) in k.iter().zip(tile.as_chunks_mut::<KEY_TILE>().0) {
-                places[position % KEY_TILE] = *k;
+        let (width, past, tile) = (self.width, self.len, KEY_TILE * self.width);
+        keys.resize(positions.div_ceil(KEY_TILE) * tile, 0.0);
+        let begun = past / KEY_TILE;
+        threads.split_rows(&mut keys[begun * tile..], tile, |first, tiles| {
+            let start = (begun + first) * KEY_TILE;
+            for position in start.max(past)..positions.min(start + tiles.len() / width) {
+                let k = &k[(position - past) * width..][..width];
+                let tile = &mut tiles[(position - start) / KEY_TILE * tile..][..tile];
+                for (k, places) in k.iter().zip(tile.as_chunks_mut::<KEY_TILE>().0) {
+                    places[position % KEY_TILE] = *k;
+                }
             }
-        }
+        });
     }
 
     /// A layer's keys and values so far, as [`super::kernels::Head`] has them.
@@ -90,7 +97,7 @@ mod tests {
             let mut cache = KvCache::new(1, width, 100);
             let add = |cache: &mut KvCache, tokens: usize| {
                 let part = &all[cache.len() * width..(cache.len() + tokens) * width];
-                cache.append(0, part, part);
+                cache.append(0, part, part, &mut Threads::new(2));
                 cache.advance(tokens);
             };
             chunks.iter().for_each(|tokens| add(&mut cache, *tokens));

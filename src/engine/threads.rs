@@ -11,9 +11,10 @@ use std::thread::{self, JoinHandle, Thread};
 /// About 200 µs of looking before a helper sleeps.
 const SPINS: u32 = 4_000;
 
-/// Looks once more; gives the core away now and then, for a machine that has fewer cores free than we have threads.
+/// Looks once more. Where fewer cores are free than there are threads, gives the core away now and then: seldom, for who
+/// gets it may keep it for milliseconds, and most waits end within microseconds.
 fn look_again(spins: u32) {
-    if spins.is_multiple_of(256) { thread::yield_now() } else { std::hint::spin_loop() }
+    if spins.is_multiple_of(1_024) { thread::yield_now() } else { std::hint::spin_loop() }
 }
 
 /// A piece of work: called with the index of the part.
@@ -110,19 +111,26 @@ impl Threads {
         self.run(&|part| work(items * part / parts..items * (part + 1) / parts));
     }
 
-    /// Calls `work` with each of `0..items`; threads take the next one when they are done with theirs, so that they end
-    /// together though items, or cores, are of different speed.
+    /// Calls `work` with each of `0..items`. A thread goes through a run of neighbours, whose results mostly lie in
+    /// cache lines of its own; one that is done goes on with the others' runs, so that all end together though items,
+    /// or cores, are of different speed.
     pub fn share(&mut self, items: usize, work: impl Fn(usize) + Sync) {
-        let next = AtomicUsize::new(0);
-        self.split(items, |range| {
-            // A part without a range of its own may still help.
-            let _ = range;
-            loop {
-                let item = next.fetch_add(1, Ordering::Relaxed);
-                if item >= items {
-                    return;
+        let parts = self.count();
+        if items < 2 || parts == 1 {
+            (0..items).for_each(work);
+            return;
+        }
+        let taken: Vec<Taken> = (0..parts).map(|_| Taken::default()).collect();
+        self.run(&|part| {
+            for run in (part..parts).chain(0..part) {
+                let (start, end) = (items * run / parts, items * (run + 1) / parts);
+                loop {
+                    let item = start + taken[run].0.fetch_add(1, Ordering::Relaxed);
+                    if item >= end {
+                        break;
+                    }
+                    work(item);
                 }
-                work(item);
             }
         });
     }
@@ -131,7 +139,7 @@ impl Threads {
     /// first and the rows. Little data is not worth waking anybody.
     pub fn split_rows<T: Send>(&mut self, data: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {
         let rows = data.len() / width;
-        if data.len() < ALONE {
+        if size_of_val(data) < ALONE {
             work(0, &mut data[..rows * width]);
             return;
         }
@@ -145,8 +153,13 @@ impl Threads {
     }
 }
 
-/// Numbers that are worth sharing out: waking a helper costs what adding up so many does.
-const ALONE: usize = 8_192;
+/// Items of a run that have been taken, in a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Taken(AtomicUsize);
+
+/// Bytes that are worth sharing out: waking a helper costs what adding up so many does.
+const ALONE: usize = 32 << 10;
 
 /// A pointer that threads may share because each writes what no other touches.
 #[derive(Debug)]
@@ -251,14 +264,14 @@ mod tests {
             let mut threads = Threads::new(count);
             for items in [0, 1, 2, 7, 100] {
                 let done: Vec<_> = (0..items).map(|_| AtomicUsize::new(0)).collect();
+                let one = |i: usize| {
+                    done[i].fetch_add(1, Ordering::Relaxed);
+                };
                 for _ in 0..200 {
-                    threads.split(items, |range| {
-                        range.for_each(|i| {
-                            done[i].fetch_add(1, Ordering::Relaxed);
-                        });
-                    });
+                    threads.split(items, |range| range.for_each(one));
+                    threads.share(items, one);
                 }
-                assert!(done.iter().all(|n| n.load(Ordering::Relaxed) == 200), "{count} threads, {items} items");
+                assert!(done.iter().all(|n| n.load(Ordering::Relaxed) == 400), "{count} threads, {items} items");
             }
         }
     }

@@ -16,8 +16,10 @@ use super::threads::{Shares, Threads};
 const KEPT: usize = 128 << 20;
 const KEPT_TOKEN: usize = 16 << 20;
 
-/// Strips of 16 rows that a thread takes at a time: enough that taking costs nothing.
+/// Strips of 16 rows that a thread takes at a time: enough that taking costs nothing. With [`MANY`] tokens one is.
 const STRIPS: usize = 4;
+/// Tokens that make a strip much work.
+const MANY: usize = 8;
 
 /// A weight matrix, `rows × columns`; `y = W x` maps `columns` numbers to `rows`.
 #[derive(Debug)]
@@ -170,9 +172,9 @@ impl Compute {
         // All jobs as one row of strips: threads meet once, and a narrow matrix is shared out as well as a wide one.
         let strips: usize = outs.iter().map(|(w, _)| w.matrix().tiles()).sum();
         let (activations, wide) = (&self.activations, &self.wide);
-        let shares = strips.div_ceil(STRIPS);
-        self.threads.share(shares, |share| {
-            let range = share * STRIPS..strips.min((share + 1) * STRIPS);
+        let many = if tokens < MANY { STRIPS } else { 1 };
+        self.threads.share(strips.div_ceil(many), |share| {
+            let range = share * many..strips.min((share + 1) * many);
             let mut first = 0;
             for (filling, out) in &outs {
                 let w = filling.matrix();

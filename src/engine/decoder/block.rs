@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::super::attention::Shape;
 use super::super::cache::KvCache;
 use super::super::config::{Config, QkNorm};
+use super::super::kernels;
 use super::super::lora::{Delta, Group};
 use super::super::probe::{Edit, Probe, Seen};
 use super::super::rope::RopeStyle;
@@ -25,11 +26,12 @@ pub struct Projection {
 
 impl Projection {
     /// Adds the bias to `tokens × rows` products.
-    pub fn add_bias(&self, out: &mut [f32]) {
+    pub fn add_bias(&self, out: &mut [f32], compute: &mut Compute) {
         if let Some(bias) = &self.bias {
-            for out in out.chunks_exact_mut(bias.len()) {
-                out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
-            }
+            let isa = compute.isa;
+            compute.threads.split_rows(out, bias.len(), |_, out| {
+                out.chunks_exact_mut(bias.len()).for_each(|out| kernels::add(isa, out, bias));
+            });
         }
     }
 
@@ -52,7 +54,7 @@ pub fn project<const N: usize>(
     let mut products = jobs.each_mut().map(|(projection, out)| (&projection.weight, &mut **out));
     compute.multiply(x, tokens, &mut products);
     for (projection, out) in jobs {
-        projection.add_bias(out);
+        projection.add_bias(out, compute);
         for delta in &projection.deltas {
             delta.add(x, tokens, projection.weight.rows(), out, compute);
         }
@@ -256,7 +258,7 @@ impl Attention {
             compute.rope(k, count, config.head_dim, rope.dims, angles, halves);
         }
         let past = cache.len();
-        cache.append(layer, k, v);
+        cache.append(layer, k, v, &mut compute.threads);
         self.shape.attend(layer, count, q, cache, compute, weights, P::ATTENTIONS, mixed);
         if P::ATTENTIONS {
             let (heads, room) = (config.num_attention_heads, past + count);

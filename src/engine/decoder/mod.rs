@@ -92,14 +92,18 @@ impl Decoder {
         let (count, hidden, past) = (tokens.len(), config.hidden_size, cache.len());
         compute.begin_pass(count);
         buffers.fit(config, count);
-        for (token, x) in tokens.iter().zip(buffers.x.chunks_exact_mut(hidden)) {
-            self.embed_tokens.row(*token as usize, x);
-        }
+        compute.threads.split_rows(&mut buffers.x, hidden, |first, x| {
+            for (token, x) in tokens[first..].iter().zip(x.chunks_exact_mut(hidden)) {
+                self.embed_tokens.row(*token as usize, x);
+            }
+        });
         if config.embedding_multiplier != 1.0 {
             buffers.x.iter_mut().for_each(|x| *x *= config.embedding_multiplier);
         }
         self.frequencies.angles(past, count, &mut buffers.angles);
-        self.local_frequencies.angles(past, count, &mut buffers.local_angles);
+        if config.windows.iter().any(Option::is_some) {
+            self.local_frequencies.angles(past, count, &mut buffers.local_angles);
+        }
         for (layer, block) in self.layers.iter().enumerate() {
             visit(probe, &mut buffers.x, hidden, layer, past);
             block.forward(config, layer, count, cache, compute, buffers, probe);

@@ -191,7 +191,7 @@ impl Encoder {
                 dense.run(&x, count, compute, out);
             }
             cache.truncate(0);
-            cache.append(0, &k, &v);
+            cache.append(0, &k, &v, &mut compute.threads);
             shape.attend(0, count, &q, &cache, compute, &mut weights, false, &mut mixed);
             cache.advance(count);
             block.output.run(&mixed, count, compute, &mut q);
