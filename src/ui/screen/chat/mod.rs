@@ -282,7 +282,11 @@ impl ChatScreen {
     }
 
     fn send(&mut self, shared: &Shared) -> Outcome {
-        if self.run != Run::Idle || self.overflow.is_some() || self.message.text().trim().is_empty() {
+        if self.overflow.is_some() || self.message.text().trim().is_empty() {
+            return Outcome::Handled;
+        }
+        if self.run != Run::Idle {
+            self.trouble = Some("the answer is still coming; esc stops it".into());
             return Outcome::Handled;
         }
         if let ModelState::Missing(why) = &shared.model {
@@ -400,6 +404,7 @@ impl ChatScreen {
             }
             Update::Finished(stats) => {
                 self.run = Run::Idle;
+                self.trouble = None;
                 self.used = stats.prompt_tokens + stats.new_tokens;
                 let limit = page::limit(shared).unwrap_or(usize::MAX);
                 let mut notes = vec![];
@@ -418,7 +423,8 @@ impl ChatScreen {
             }
             Update::Failed(error) => {
                 self.run = Run::Idle;
-                self.end(None);
+                let has_begun = self.turns.last().is_some_and(|t| t.role == Role::Assistant && !t.text.is_empty());
+                self.end(has_begun.then(|| "broken off".into()));
                 match error {
                     EngineError::ContextOverflow { prompt, limit } => {
                         self.used = prompt;

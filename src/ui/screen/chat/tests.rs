@@ -189,3 +189,26 @@ fn a_chat_is_usable_at_any_size() {
         }
     }
 }
+
+#[test]
+fn enter_during_an_answer_says_how_to_stop_it_and_keeps_the_message() {
+    let shared = shared();
+    let mut chat = ChatScreen::new(&shared);
+    press(&mut chat, "Hi? enter", &shared);
+    chat.on_update(token("Hello"), &shared);
+    assert_eq!(press(&mut chat, "More enter", &shared), Outcome::Handled);
+    assert!(draw(&chat, &shared).contains("still coming; esc stops it"));
+    chat.on_update(Update::Finished(stats(Stop::Stop, 20, 3)), &shared);
+    assert!(!draw(&chat, &shared).contains("still coming"));
+    assert_eq!(chat.message.text(), "More");
+}
+
+#[test]
+fn an_answer_that_the_model_did_not_live_to_end_is_marked() {
+    let shared = shared();
+    let mut chat = ChatScreen::new(&shared);
+    press(&mut chat, "Hi? enter", &shared);
+    chat.on_update(token("Hel"), &shared);
+    chat.on_update(Update::Failed(EngineError::Stopped { how: "the system ended it".into() }), &shared);
+    assert_eq!(chat.turns.last().expect("a turn").note.as_deref(), Some("broken off"));
+}
