@@ -29,14 +29,15 @@ impl Source {
         &self.map[self.range.clone()]
     }
 
-    /// Takes pages out of this process's memory, `range` within the bytes; reading them again reads the file again.
-    /// Pages that lie only partly in it stay.
+    /// Takes `range` of the bytes out of this process's memory, and what lies in the same windows; reading them again
+    /// reads the file again.
+    ///
+    /// A read maps the pages of a whole window, those of a neighbour that was let go too; so the window goes as a whole.
     pub fn let_go(&self, range: Range<usize>) {
         #[cfg(unix)]
         {
-            let page = page_size();
-            let first = (self.range.start + range.start).next_multiple_of(page);
-            let end = (self.range.start + range.end).min(self.range.end) / page * page;
+            let first = (self.range.start + range.start) / WINDOW * WINDOW;
+            let end = (self.range.start + range.end).min(self.range.end).next_multiple_of(WINDOW).min(self.map.len());
             if first < end {
                 // SAFETY: a map of a file that is only read: what is dropped comes back as it was. Advice may fail, then
                 // the pages stay.
@@ -48,8 +49,6 @@ impl Source {
     }
 }
 
+/// Bytes that Linux maps around a page that is read; on all systems a multiple of a page.
 #[cfg(unix)]
-fn page_size() -> usize {
-    // SAFETY: a question without side effects.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
-}
+const WINDOW: usize = 64 << 10;
