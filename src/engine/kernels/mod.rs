@@ -16,6 +16,7 @@ mod activations;
 mod attention;
 mod dense;
 mod float;
+mod matmul;
 mod matrix;
 mod pages;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use float::{
     add, dot_product, exp, gelu_erf, gelu_tanh_mul, layer_norm, rms_norm, rms_norm_in_place, rope, rope_halves,
     silu_mul, softcap,
 };
+pub use matmul::{Packed, Part, View, matmul};
 pub use matrix::{Format, Input, Matrix, pack, product};
 pub use pages::let_go;
 pub use tile::TILE_ROWS;
