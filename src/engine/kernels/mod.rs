@@ -27,8 +27,9 @@ mod vector;
 pub use activations::{Activations, quantize, quantize_wide};
 pub use attention::{Head, KEY_TILE, Query, attend};
 pub use float::{
-    add, dot_product, exp, gelu_erf, gelu_tanh_mul, layer_norm, rms_norm, rms_norm_in_place, rope, rope_halves,
-    silu_mul, softcap,
+    AdamStep, adamw, add, axpby, cross_entropy, dot_product, exp, gelu_erf, gelu_tanh_mul, layer_norm, nesterov,
+    rms_norm, rms_norm_backward, rms_norm_in_place, rope, rope_halves, silu_mul, softcap, softmax_backward,
+    softmax_row, swiglu, swiglu_backward,
 };
 pub use matmul::{Packed, Part, View, matmul};
 pub use matrix::{Format, Input, Matrix, pack, product};
