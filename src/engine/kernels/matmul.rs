@@ -317,7 +317,8 @@ mod tests {
                 let out = run(Isa::Scalar);
                 for i in 0..m {
                     for j in 0..n {
-                        let dot: f64 = (0..k).map(|k| f64::from(x.data[i * x.row_step + k]) * f64::from(y.data[k * n + j])).sum();
+                        let dot: f64 =
+                            (0..k).map(|k| f64::from(x.data[i * x.row_step + k]) * f64::from(y.data[k * n + j])).sum();
                         let want = dot + f64::from(c[i * n + j]);
                         assert!((f64::from(out[i * n + j]) - want).abs() < 1e-4 * (1.0 + k as f64).sqrt(), "{i}, {j}");
                     }

@@ -240,7 +240,8 @@ mod tests {
         let loss = cross_entropy(isa, &mut logits, 5, 0.3);
         keep(&logits);
         keep(&[loss]);
-        let (mut w, mut m, mut v) = (x.clone(), floats(5, 120), floats(6, 120).iter().map(|x| x * x).collect::<Vec<_>>());
+        let (mut w, mut m, mut v) =
+            (x.clone(), floats(5, 120), floats(6, 120).iter().map(|x| x * x).collect::<Vec<_>>());
         let step = AdamStep {
             betas: [0.9, 0.98],
             corrections: [1.3, 1.7],
