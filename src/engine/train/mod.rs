@@ -11,7 +11,9 @@
 mod adapters;
 mod attention;
 mod batch;
+mod checkpoint;
 mod cores;
+mod export;
 mod linear;
 mod network;
 mod optimizer;
@@ -20,6 +22,7 @@ mod pass;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod trainer;
 
 use super::kernels::Isa;
 use super::threads::physical_cores;
@@ -30,3 +33,4 @@ pub use optimizer::{Muon, Optimizer, OptimizerConfig};
 pub use parameters::{Parameters, Tensor};
 pub use pass::Pass;
 pub use schedule::{Decay, Schedule};
+pub use trainer::{Ended, Evaluation, StepReport, TrainConfig, TrainUpdate, Trainer};

@@ -1,5 +1,7 @@
 //! The whole way forward and back on tiny models.
 
+use std::ops::ControlFlow;
+
 use super::super::kernels::tests_support::{Numbers, floats};
 use super::super::lora::LoraConfig;
 use super::*;
@@ -174,4 +176,105 @@ fn a_head_can_begin_by_looking_at_the_token_before() {
         let row = &first_head[i * 30..i * 30 + i + 1];
         assert!(row[i - 1] >= row.iter().copied().fold(0.0, f32::max), "position {i}: {row:?}");
     }
+}
+
+fn settings(max_steps: usize) -> TrainConfig {
+    TrainConfig {
+        batch_tokens: 50,
+        micro_batch_tokens: 20,
+        optimizer: OptimizerConfig { muon: Some(Muon::default()), ..OptimizerConfig::default() },
+        schedule: Schedule { warmup_steps: 3, max_steps, decay: Decay::Linear { share: 0.5, floor: 0.1 } },
+        seed: 4,
+    }
+}
+
+fn trainer(settings: TrainConfig, threads: usize) -> Trainer {
+    let network = Network::new(&shape(4, 2, true), &Initialisation::default(), 1).expect("a shape that can be");
+    Trainer::new(network, settings, Pass::new(Isa::detect(), threads)).expect("good settings")
+}
+
+fn documents() -> impl Iterator<Item = Document> {
+    (0_u64..).map(|i| Document::whole(tokens(i, 5 + i as usize % 13)))
+}
+
+/// Runs on from where the trainer is, and stops after `stop` updates.
+fn go_on(trainer: &mut Trainer, stop: usize) -> Ended {
+    let mut seen = 0;
+    let mut packer = Packer::new(documents().skip(trainer.documents() as usize));
+    let ended = trainer.run(&mut packer, &mut |_| {
+        seen += 1;
+        if seen == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    ended.expect("nothing goes wrong")
+}
+
+#[test]
+fn random_data_is_learned_by_heart() {
+    let muon = Muon { learning_rate: 2e-2, ..Muon::default() };
+    let optimizer = OptimizerConfig { learning_rate: 1e-2, muon: Some(muon), ..OptimizerConfig::default() };
+    let mut trainer = trainer(TrainConfig { optimizer, ..settings(200) }, 1);
+    let document = Document::whole(tokens(1, 16));
+    let mut packer = Packer::new(std::iter::repeat(document.clone()));
+    let ended = trainer.run(&mut packer, &mut |_| ControlFlow::Continue(()));
+    assert_eq!(ended, Ok(Ended::Finished));
+    let evaluation = trainer.evaluate(&[document]).expect("it fits");
+    assert!(evaluation.loss < 0.05 && evaluation.targets == 15, "{evaluation:?}");
+}
+
+#[test]
+fn a_broken_run_ends_with_the_bits_of_an_unbroken_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("run.safetensors");
+    let mut whole = trainer(settings(12), 2);
+    assert_eq!(go_on(&mut whole, usize::MAX), Ended::Finished);
+    let extra = std::collections::BTreeMap::from([("recipe".to_owned(), "x".to_owned())]);
+    let mut ended = Ended::Stopped;
+    trainer(settings(12), 1).save(&path, &extra).expect("saved");
+    // Broken off after whole steps and in the middle of one, each time forgotten and read again.
+    for stop in [1, 9, 2, 6, usize::MAX] {
+        let mut piece = trainer(settings(12), 1);
+        assert_eq!(piece.load(&path), Ok(extra.clone()));
+        ended = go_on(&mut piece, stop);
+        piece.save(&path, &extra).expect("saved");
+    }
+    assert_eq!(ended, Ended::Finished);
+    let want = dir.path().join("whole.safetensors");
+    whole.save(&want, &extra).expect("saved");
+    assert!(std::fs::read(&path).expect("reads") == std::fs::read(&want).expect("reads"), "byte for byte");
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused_and_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("run.safetensors");
+    let mut first = trainer(settings(12), 1);
+    go_on(&mut first, 8);
+    first.save(&path, &Default::default()).expect("saved");
+    let mut other = trainer(settings(13), 1);
+    let before = other.network.weights.clone();
+    assert!(other.load(&path).expect_err("refused").to_string().contains("other settings"));
+    let network = Network::new(&shape(2, 2, true), &Initialisation::default(), 1).expect("a shape that can be");
+    let mut wide = Trainer::new(network, settings(12), Pass::new(Isa::detect(), 1)).expect("good settings");
+    assert!(wide.load(&path).expect_err("refused").to_string().contains("shape"));
+    assert_eq!(other.network.weights, before);
+}
+
+#[test]
+fn a_step_broken_off_changes_nothing() {
+    let mut trainer = trainer(settings(5), 1);
+    let before = trainer.network.weights.clone();
+    assert_eq!(go_on(&mut trainer, 1), Ended::Stopped);
+    assert_eq!((trainer.steps(), trainer.documents()), (0, 0));
+    assert_eq!(trainer.network.weights, before);
+}
+
+#[test]
+fn parts_of_a_step_add_up_to_it() {
+    let step = |micro_batch_tokens: usize| {
+        let mut trainer = trainer(TrainConfig { micro_batch_tokens, ..settings(1) }, 1);
+        go_on(&mut trainer, usize::MAX);
+        trainer.network.weights.data
+    };
+    let apart = step(50).iter().zip(step(10)).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+    assert!(apart < 1e-5, "{apart}");
 }
