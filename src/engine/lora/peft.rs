@@ -203,7 +203,7 @@ fn config(lora: &Lora) -> Value {
     let LoraConfig { r, lora_alpha, target_modules, use_rslora, lora_dropout, base_model_name_or_path } = &lora.config;
     let odd = lora.pairs.iter().filter(|(_, pair)| pair.r != *r);
     let rank_pattern: BTreeMap<String, usize> = odd.map(|(target, pair)| (target.hf(), pair.r)).collect();
-    // Whole numbers stay whole: PEFT's own files have them so.
+    // Whole numbers stay whole: PEFT's own files have them so. (0.05 goes through text, or it would be 0.0500000007.)
     let alpha =
         if lora_alpha.fract() == 0.0 && lora_alpha.abs() < 1e9 { json!(*lora_alpha as i64) } else { json!(lora_alpha) };
     json!({
@@ -216,7 +216,7 @@ fn config(lora: &Lora) -> Value {
         "layers_pattern": null,
         "layers_to_transform": null,
         "lora_alpha": alpha,
-        "lora_dropout": lora_dropout,
+        "lora_dropout": lora_dropout.to_string().parse::<f64>().unwrap_or_default(),
         "modules_to_save": null,
         "peft_type": "LORA",
         "r": r,

@@ -144,6 +144,22 @@ impl Cores {
     }
 }
 
+/// Floating-point operations a nanosecond that one thread's products of matrices reach at best, on matrices that fit the
+/// second-level cache: what a trainer's speed is compared with.
+#[doc(hidden)]
+pub fn product_rate(isa: Isa) -> f64 {
+    const SIZE: usize = 256;
+    let (a, b, mut c) = (vec![0.5; SIZE * SIZE], vec![0.25; SIZE * SIZE], vec![0.0; SIZE * SIZE]);
+    let mut cores = Cores::new(isa, 1);
+    let best = (0..200).map(|_| {
+        let start = std::time::Instant::now();
+        let (a, b) = (View::new(&a, SIZE, SIZE, SIZE), View::new(&b, SIZE, SIZE, SIZE));
+        cores.product(a, b, std::hint::black_box(&mut c), SIZE, false);
+        start.elapsed().as_secs_f64()
+    });
+    2.0 * (SIZE * SIZE * SIZE) as f64 / best.fold(f64::INFINITY, f64::min) / 1e9
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

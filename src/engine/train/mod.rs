@@ -28,6 +28,8 @@ use super::kernels::Isa;
 use super::threads::physical_cores;
 pub use adapters::Adapters;
 pub use batch::{Batch, Document, Packer};
+#[doc(hidden)]
+pub use cores::product_rate;
 pub use network::{Initialisation, Network, Shape};
 pub use optimizer::{Muon, Optimizer, OptimizerConfig};
 pub use parameters::{Parameters, Tensor};
