@@ -222,20 +222,36 @@ fn orthogonalise(isa: Isa, [rows, columns]: [usize; 2], steps: usize, room: &mut
     gram.resize(side * side, 0.0);
     square.resize(side * side, 0.0);
     for _ in 0..steps {
-        // SAFETY: every result has the rows and columns of the product.
-        unsafe {
-            let view = View::new(x, rows, columns, columns);
-            let [left, right] = if rows <= columns { [view, view.transposed()] } else { [view.transposed(), view] };
-            kernels::matmul(isa, left, right, gram.as_mut_ptr(), side, false, packed);
-            let g = View::new(gram, side, side, side);
-            kernels::matmul(isa, g, g, square.as_mut_ptr(), side, false, packed);
-            kernels::axpby(isa, B, gram, C, square);
-            square.iter_mut().step_by(side + 1).for_each(|x| *x += A);
-            let polynomial = View::new(square, side, side, side);
-            let [left, right] = if rows <= columns { [polynomial, view] } else { [view, polynomial] };
-            kernels::matmul(isa, left, right, next.as_mut_ptr(), columns, false, packed);
-        }
+        let view = View::new(x, rows, columns, columns);
+        let [left, right] = if rows <= columns { [view, view.transposed()] } else { [view.transposed(), view] };
+        symmetric(isa, left, right, gram, packed);
+        let g = View::new(gram, side, side, side);
+        symmetric(isa, g, g, square, packed);
+        kernels::axpby(isa, B, gram, C, square);
+        square.iter_mut().step_by(side + 1).for_each(|x| *x += A);
+        let polynomial = View::new(square, side, side, side);
+        let [left, right] = if rows <= columns { [polynomial, view] } else { [view, polynomial] };
+        // SAFETY: the result has the rows and columns of `x`.
+        unsafe { kernels::matmul(isa, left, right, next.as_mut_ptr(), columns, false, packed) };
         std::mem::swap(x, next);
+    }
+}
+
+/// `out = left · right`, known to be symmetric: only the blocks on and above the diagonal are computed.
+fn symmetric(isa: Isa, left: View<'_>, right: View<'_>, out: &mut [f32], packed: &mut Packed) {
+    const BLOCK: usize = 64;
+    let side = left.rows;
+    assert!(right.columns == side && out.len() == side * side, "a symmetric product is square");
+    for first in (0..side).step_by(BLOCK) {
+        let end = side.min(first + BLOCK);
+        let (above, block) = (left.rows_of(0..end), right.columns_of(first..end));
+        // SAFETY: the first `end` rows, the columns from `first` to `end`.
+        unsafe { kernels::matmul(isa, above, block, out[first..].as_mut_ptr(), side, false, packed) };
+        for row in first..end {
+            for column in 0..first {
+                out[row * side + column] = out[column * side + row];
+            }
+        }
     }
 }
 
