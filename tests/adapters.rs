@@ -58,6 +58,7 @@ fn adapter(name: &str, modules: &[&str], r: usize, base: &Base) -> Lora {
         lora_alpha: 2.0 * r as f32,
         target_modules: modules.iter().map(|module| (*module).to_owned()).collect(),
         use_rslora: name == "two",
+        lora_dropout: 0.0,
         base_model_name_or_path: None,
     };
     let mut lora = Lora::new(name, config, base, 7).expect("fits");

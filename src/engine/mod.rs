@@ -39,6 +39,7 @@ mod template;
 mod tests;
 mod threads;
 mod tokenizer;
+pub mod train;
 mod weights;
 mod worker;
 

@@ -138,7 +138,10 @@ impl Config {
     }
 
     /// Whether the numbers can belong together.
-    fn check(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check(&self) -> Result<(), String> {
         let Self { num_attention_heads: heads, num_key_value_heads: kv, head_dim, .. } = *self;
         if kv == 0 || heads % kv != 0 {
             return Err(format!("{heads} query heads cannot share {kv} key heads"));

@@ -17,6 +17,7 @@ mod attention;
 mod dense;
 mod float;
 mod format;
+mod matmul;
 mod matrix;
 mod pages;
 mod source;
@@ -28,10 +29,12 @@ mod vector;
 pub use activations::{Activations, quantize, quantize_wide};
 pub use attention::{Head, KEY_TILE, Query, attend};
 pub use float::{
-    add, dot_product, exp, gelu_erf, gelu_tanh_mul, layer_norm, rms_norm, rms_norm_in_place, rope, rope_halves,
-    silu_mul, softcap,
+    AdamStep, adamw, add, axpby, cross_entropy, dot_product, exp, gelu_erf, gelu_tanh_mul, layer_norm, nesterov,
+    rms_norm, rms_norm_backward, rms_norm_in_place, rope, rope_halves, silu_mul, softcap, softmax_backward,
+    softmax_row, swiglu, swiglu_backward,
 };
 pub use format::Format;
+pub use matmul::{Packed, Part, View, matmul};
 pub use matrix::{Input, Matrix, product};
 pub use source::Source;
 pub use tile::TILE_ROWS;

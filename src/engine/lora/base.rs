@@ -116,8 +116,8 @@ impl Base {
         }
     }
 
-    /// Reorders the rows of `b` (`rows × r`) that belong to queries and keys, head by head.
-    pub(super) fn reorder(&self, module: Module, b: &mut [f32], r: usize, to: RowOrder) {
+    /// Reorders the rows of `b` (`rows × r`; a matrix of the model with `r` columns too) that belong to queries and keys, head by head.
+    pub(in crate::engine) fn reorder(&self, module: Module, b: &mut [f32], r: usize, to: RowOrder) {
         let turning = match module {
             Module::Q | Module::K => b.len(),
             Module::Qkv => (self.q_width + self.kv_width) * r,

@@ -60,6 +60,7 @@ pub fn load(path: &Path) -> Result<Lora, EngineError> {
             lora_alpha,
             target_modules,
             use_rslora: false,
+            lora_dropout: 0.0,
             base_model_name_or_path: file.text("general.base_model.0.name").map(str::to_owned),
         },
         architecture: Some(architecture.to_owned()),

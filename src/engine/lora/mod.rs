@@ -40,6 +40,9 @@ pub struct LoraConfig {
     pub target_modules: Vec<String>,
     /// Whether the rank's root divides instead of the rank (Kalajdzievski, 2023).
     pub use_rslora: bool,
+    /// Share of the numbers going into `A` that training drops; it matters to training only.
+    #[serde(default)]
+    pub lora_dropout: f32,
     /// The model that it was made for, if it is known.
     pub base_model_name_or_path: Option<String>,
 }

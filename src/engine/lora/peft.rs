@@ -31,6 +31,8 @@ struct Config {
     #[serde(default)]
     use_rslora: bool,
     #[serde(default)]
+    lora_dropout: f32,
+    #[serde(default)]
     base_model_name_or_path: Option<String>,
     #[serde(default)]
     bias: Option<String>,
@@ -139,6 +141,7 @@ pub fn load(folder: &Path) -> Result<Lora, EngineError> {
             lora_alpha: config.lora_alpha,
             target_modules,
             use_rslora: config.use_rslora,
+            lora_dropout: config.lora_dropout,
             base_model_name_or_path: config.base_model_name_or_path.filter(|name| !name.is_empty()),
         },
         architecture: None,
@@ -197,10 +200,10 @@ pub fn save(lora: &Lora, folder: &Path) -> Result<(), EngineError> {
 
 /// `adapter_config.json` with the fields that PEFT's loader and llama.cpp's converter look at.
 fn config(lora: &Lora) -> Value {
-    let LoraConfig { r, lora_alpha, target_modules, use_rslora, base_model_name_or_path } = &lora.config;
+    let LoraConfig { r, lora_alpha, target_modules, use_rslora, lora_dropout, base_model_name_or_path } = &lora.config;
     let odd = lora.pairs.iter().filter(|(_, pair)| pair.r != *r);
     let rank_pattern: BTreeMap<String, usize> = odd.map(|(target, pair)| (target.hf(), pair.r)).collect();
-    // Whole numbers stay whole: PEFT's own files have them so.
+    // Whole numbers stay whole: PEFT's own files have them so. (0.05 goes through text, or it would be 0.0500000007.)
     let alpha =
         if lora_alpha.fract() == 0.0 && lora_alpha.abs() < 1e9 { json!(*lora_alpha as i64) } else { json!(lora_alpha) };
     json!({
@@ -213,7 +216,7 @@ fn config(lora: &Lora) -> Value {
         "layers_pattern": null,
         "layers_to_transform": null,
         "lora_alpha": alpha,
-        "lora_dropout": 0.0,
+        "lora_dropout": lora_dropout.to_string().parse::<f64>().unwrap_or_default(),
         "modules_to_save": null,
         "peft_type": "LORA",
         "r": r,

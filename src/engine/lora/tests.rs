@@ -22,6 +22,7 @@ fn config(r: usize, modules: &[&str]) -> LoraConfig {
         lora_alpha: 6.0,
         target_modules: modules.iter().map(|name| (*name).to_owned()).collect(),
         use_rslora: false,
+        lora_dropout: 0.0,
         base_model_name_or_path: Some("osai/tiny".into()),
     }
 }

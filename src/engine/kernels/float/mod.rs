@@ -2,11 +2,16 @@
 //! `mul_add` is exact in all of them, and nothing reorders a sum, so the versions give the same bits.
 
 mod activation;
+mod backward;
 mod norm;
 mod rope;
 
 pub use activation::{exp, gelu_erf, gelu_tanh_mul, silu_mul, softcap};
 pub(super) use activation::{exp_body, tanh_body};
+pub use backward::{
+    AdamStep, adamw, axpby, cross_entropy, nesterov, rms_norm_backward, softmax_backward, softmax_row, swiglu,
+    swiglu_backward,
+};
 pub use norm::{layer_norm, rms_norm, rms_norm_in_place};
 pub use rope::{rope, rope_halves};
 
