@@ -89,7 +89,8 @@ mod tests {
 
     /// What a terminal of some columns shows.
     fn shown(width: u16, pieces: &[&str]) -> Vec<String> {
-        let mut terminal = vt100::Parser::new(NonZero::new(12).expect("more than 0"), NonZero::new(width).expect("more than 0"), 0);
+        let mut terminal =
+            vt100::Parser::new(NonZero::new(12).expect("more than 0"), NonZero::new(width).expect("more than 0"), 0);
         let mut flow = Flow::new(Some(usize::from(width)));
         for piece in pieces {
             terminal.process(flow.take(piece).replace('\n', "\r\n").as_bytes());

@@ -45,7 +45,8 @@ impl Model {
             let stem = path.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
             let name = file.text("general.name").map_or(stem, str::to_owned);
             let facts = Facts { path, name, file_bytes: file.file_bytes(), tensors: file.tensors().collect() };
-            let model = Self::assemble(facts, &Checkpoint::gguf(&file), config, || Tokenizer::from_gguf(&file), options)?;
+            let model =
+                Self::assemble(facts, &Checkpoint::gguf(&file), config, || Tokenizer::from_gguf(&file), options)?;
             file.let_header_go();
             Ok(model)
         }

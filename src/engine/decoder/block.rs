@@ -78,6 +78,7 @@ pub struct Attention {
 
 /// Where queries, keys and values come from.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one a layer, and nearly all are the large one")]
 pub enum Qkv {
     /// Queries, keys, values.
     Apart([Projection; 3]),
@@ -87,6 +88,7 @@ pub enum Qkv {
 
 /// The feed-forward part.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one a layer, and nearly all are the large one")]
 pub enum FeedForward {
     /// Gate, up, down.
     Apart([Projection; 3]),

@@ -41,7 +41,8 @@ impl Source {
             if first < end {
                 // SAFETY: a map of a file that is only read: what is dropped comes back as it was. Advice may fail, then
                 // the pages stay.
-                let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, first, end - first) };
+                let _ =
+                    unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, first, end - first) };
             }
         }
         #[cfg(not(unix))]
