@@ -1,4 +1,4 @@
-//! Builds the block of embedded content from lessons/, glossary/ and quizzes/ (see `src/content/index.rs`).
+//! Builds the block of embedded content from lessons/, glossary/, quizzes/ and records/ (see `src/content/index.rs`).
 //!
 //! Faulty content does not stop the build: it is named as a warning, and `osai check` (or `cargo test`) tells all.
 
@@ -12,6 +12,11 @@ mod content {
     pub mod fold;
     pub mod front;
     pub mod index;
+    pub mod records {
+        pub mod licence;
+        pub mod model;
+        pub mod parts;
+    }
 }
 #[path = "src/text.rs"]
 #[allow(dead_code, reason = "the program uses all of it")]
@@ -20,16 +25,16 @@ mod text;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use content::index::{ContentFile, build};
+use content::index::{ContentFile, QUESTIONS, build};
 
-const FOLDERS: [&str; 3] = ["glossary", "lessons", "quizzes"];
+const FOLDERS: [&str; 5] = ["glossary", "lessons", "quizzes", "records/models", "records/licences"];
 
 fn main() -> io::Result<()> {
-    link();
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
+    link();
     println!("cargo::rerun-if-changed=build.rs");
-    for shared in ["error", "fields", "fold", "front", "index"] {
+    for shared in ["error", "fields", "fold", "front", "index", "records/licence", "records/model", "records/parts"] {
         println!("cargo::rerun-if-changed=src/content/{shared}.rs");
     }
     let mut files = Vec::new();
@@ -37,6 +42,10 @@ fn main() -> io::Result<()> {
         // Cargo looks at everything below a folder, so a new file is noticed too.
         println!("cargo::rerun-if-changed={folder}");
         collect(&root.join(folder), folder, &mut files)?;
+    }
+    println!("cargo::rerun-if-changed={QUESTIONS}");
+    if let Ok(text) = fs::read_to_string(root.join(QUESTIONS)) {
+        files.push(ContentFile { path: QUESTIONS.into(), text, is_pack: false });
     }
     let (block, faults) = build(files);
     for fault in faults {
