@@ -153,7 +153,7 @@ fn write_clauses(model: &Model, records: &Records, page: &mut Page) {
         return;
     }
     page.gap();
-    page.line("Clauses that matter (our summary, not legal advice)", Weight::BOLD);
+    page.words(&Words::new("Clauses that matter (our summary, not legal advice)", Weight::BOLD));
     for (licence, clause) in clauses {
         let mut words = Words::new(&clause.says, Weight::PLAIN);
         let other = if licence.id == model.licence { String::new() } else { format!("{}, ", licence.id) };

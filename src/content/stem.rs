@@ -30,10 +30,11 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// The stems that say what a text is about, each once; of a text that has no such words, all.
 pub(super) fn telling(text: &str) -> Vec<String> {
-    // `can't` and `user's` are not the words `t` and `s`.
-    let text = text.replace('’', "'").replace("n't", "").replace("'s", "");
-    let all: Vec<&str> = words(&text).map(|(_, word)| word).collect();
-    let tells = |word: &&str| STOP_WORDS.binary_search(&word.to_lowercase().as_str()).is_err();
+    // Neither `can't` nor the `s` of `user's` tells anything.
+    let text = text.to_lowercase().replace('’', "'").replace("'s", "");
+    let whole = text.split_whitespace().filter(|word| !word.contains("n't"));
+    let all: Vec<&str> = whole.flat_map(words).map(|(_, word)| word).collect();
+    let tells = |word: &&str| STOP_WORDS.binary_search(word).is_err();
     let telling: Vec<&str> = all.iter().copied().filter(tells).collect();
     let mut stems: Vec<String> = Vec::new();
     for word in if telling.is_empty() { all } else { telling } {
