@@ -445,3 +445,58 @@ fn a_hostile_file_name_reaches_no_terminal() {
     let list: serde_json::Value = serde_json::from_str(&home.run(&["model", "list", "--json"]).stdout).unwrap();
     assert!(list[0]["path"].as_str().unwrap().ends_with(name), "JSON gives the name itself: {list}");
 }
+
+#[test]
+fn a_model_that_is_not_here_is_shown_from_its_record() {
+    let home = Home::new();
+    let shown = home.run(&["model", "show", "llama 3.1"]);
+    assert_eq!((shown.code, shown.stderr.as_str()), (0, ""));
+    for part in ["Llama 3.1 (llama-3-1)", "open-weights", "OSAID 1.0", "Clauses that matter", "(checked 2026-"] {
+        assert!(shown.stdout.contains(part), "{part}: {}", shown.stdout);
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&home.run(&["model", "show", "Llama-3.1-8B-Instruct-Q4_K_M", "--json"]).stdout).unwrap();
+    assert_eq!((&json["path"], &json["record"]["id"]), (&serde_json::Value::Null, &"llama-3-1".into()));
+    assert_eq!(json["record_by"], "`Llama-3.1-8B-Instruct-Q4_K_M` begins with its name `Llama 3.1`");
+    let unknown = home.run(&["model", "show", "lama-3-1"]);
+    assert_eq!((unknown.code, unknown.stdout.as_str()), (1, ""));
+    assert!(unknown.stderr.contains("did you mean `llama-3-1`"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_model_file_is_shown_with_the_record_that_its_name_begins_with() {
+    let home = Home::new();
+    let file = home.file("SmolLM2-own.gguf", EMPTY);
+    let shown = home.run(&[OsStr::new("model"), OsStr::new("show"), file.as_os_str()]);
+    assert!(shown.stdout.contains("What is known of SmolLM2, apart from this file (`SmolLM2-own`"), "{shown:?}");
+    let other = home.file("own.gguf", EMPTY);
+    let shown = home.run(&[OsStr::new("model"), OsStr::new("show"), other.as_os_str()]);
+    assert!(!shown.stdout.contains("What is known of"), "{shown:?}");
+}
+
+#[test]
+fn known_models_are_listed_by_degree_and_licence() {
+    let home = Home::new();
+    let list = |args: &[&str]| {
+        let ran = home.run(&[&["model", "list", "--known", "--json"], args].concat());
+        serde_json::from_str::<Vec<serde_json::Value>>(&ran.stdout).unwrap()
+    };
+    let all = list(&[]).len();
+    let open = list(&["--degree", "fully-open"]);
+    assert!(!open.is_empty() && open.len() < all && open.iter().all(|model| model["degree"] == "fully-open"));
+    assert!(list(&["--licence", "MIT"]).iter().any(|model| model["id"] == "deepseek-r1"));
+    assert_eq!(home.run(&["model", "list", "--known", "--degree", "ajar"]).code, 2);
+    assert_eq!(home.run(&["model", "list", "--degree", "closed"]).code, 2);
+}
+
+#[test]
+fn a_licence_answers_on_the_command_line() {
+    let home = Home::new();
+    let asked = home.run(&["licence", "ask", "mit", "apache", "2.0", "can we make money with it", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&asked.stdout).unwrap();
+    assert_eq!((asked.code, &json["question"]), (0, &"sell-a-product".into()));
+    let licences: Vec<_> = json["answers"].as_array().unwrap().iter().map(|one| one["licence"].clone()).collect();
+    assert_eq!(licences, ["mit", "apache-2-0"]);
+    assert!(json["answers"][1]["clauses"][0]["section"].is_string(), "{json}");
+    home.run(&["licence", "show", "miit"]).ends(1, "", "osai: no licence `miit`; did you mean `mit`?\n");
+}

@@ -6,6 +6,9 @@ use std::path::Path;
 
 use osai::content::{Answer, HitKind, Library, Lookup, QuestionKind, check_folder, mark};
 
+/// The day of the checks.
+const TODAY: &str = "2026-11-24";
+
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a temporary folder");
@@ -20,15 +23,22 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 /// The first line of each fault.
 fn headlines(dir: &Path) -> Vec<String> {
     let labs = ["tokens", "next-token"];
-    let faults = check_folder(dir, &labs).faults;
+    let faults = check_folder(dir, &labs, TODAY).faults;
     faults.iter().map(|fault| fault.to_string().lines().next().unwrap_or_default().to_owned()).collect()
 }
 
 #[test]
 fn the_course_has_no_faults() {
-    let faults = Library::embedded().check(&osai::labs::ids());
-    let text: String = faults.iter().map(|fault| format!("{fault}\n\n")).collect();
-    assert!(faults.is_empty(), "\n{text}");
+    let checked = Library::embedded().check(&osai::labs::ids(), TODAY);
+    let text: String = checked.faults.iter().map(|fault| format!("{fault}\n\n")).collect();
+    assert!(checked.faults.is_empty(), "\n{text}");
+}
+
+#[test]
+fn the_course_keeps_the_rules_of_the_house() {
+    let checked = Library::embedded().check(&osai::labs::ids(), TODAY);
+    let text: String = checked.house.iter().map(|fault| format!("{fault}\n\n")).collect();
+    assert!(checked.house.is_empty(), "\n{text}");
 }
 
 const SOUND_TERM: &str = r#"+++
@@ -151,11 +161,154 @@ See [this](term:tokem), [that](lesson:f2), [there](http://x.org) and <b>bold</b>
     );
 }
 
+/// What breaks a rule of the house in the sound course with these files more, or others in their place.
+fn house_with(files: &[(&'static str, &'static str)]) -> Vec<String> {
+    let mut course = sound_course();
+    course.extend(files.iter().copied());
+    let dir = folder(&course.into_iter().collect::<Vec<_>>());
+    let house = check_folder(dir.path(), &[], TODAY).house;
+    house.iter().map(|fault| fault.to_string().lines().next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn what_an_editor_would_mark_is_named() {
+    let term = r##"+++
+id = "sampling"
+title = "Sampling"
+short = "Drawing one of the likeliest tokens by the XQZ rule."
+level = "foundations"
+category = "Evaluation"
+aliases = ["ZZT"]
+described = ["to draw"]
+related = ["token"]
+why = "It makes texts differ, which is the license of the poet."
++++
+
+In March 2023 a ZZT was optimized by the Quick Random Draw (QRD), and so it was `colored` by QRD and XQZ.
+"##;
+    assert_eq!(
+        house_with(&[("glossary/sampling.md", term), ("glossary/token.md", SOUND_TERM)]),
+        [
+            "glossary/sampling.md:2:6: no lesson; name in `lessons` the one where the term is taught or used",
+            "glossary/sampling.md:2:6: 1 phrases in `described` but 2 to 5 are wanted; add some",
+            "glossary/sampling.md:2:6: `2023` is a fact that can change, and no source is named; add [[sources]]",
+            "glossary/sampling.md:4:53: no reader can know `XQZ`; say what it stands for, or make it the alias of a term",
+            "glossary/sampling.md:9:12: `token` does not name `sampling` in turn; add it to `related` in glossary/token.md",
+            "glossary/sampling.md:10:44: `license` is American; write `licence`",
+            "glossary/sampling.md:12:1: 22 words in the text but 60 to 250 are wanted; add some",
+            "glossary/sampling.md:13:25: `optimized` is American; write `optimised`",
+            "glossary/token.md:2:6: no lesson; name in `lessons` the one where the term is taught or used",
+            "glossary/token.md:2:6: 0 phrases in `described` but 2 to 5 are wanted; add some",
+            "glossary/token.md:10:1: 2 words in the text but 250 to 500 are wanted; add some",
+        ]
+    );
+}
+
+#[test]
+fn a_sentence_stands_in_one_entry_only() {
+    let twice = SOUND_TERM.replace("token", "piecework").replace("Token", "Piecework").replace("\"piece\"", "\"job\"");
+    let (one, other) = (SOUND_TERM, twice.replace("A body.", "Nothing here. All is counted in them, all of it."));
+    let one: &'static str = Box::leak(one.replace("A body.", "All is counted in them, all of it.").into_boxed_str());
+    let faults =
+        house_with(&[("glossary/piecework.md", Box::leak(other.into_boxed_str())), ("glossary/token.md", one)]);
+    let said: Vec<&String> = faults.iter().filter(|fault| fault.contains("stands in")).collect();
+    assert_eq!(
+        said,
+        [
+            "glossary/token.md:4:10: `A piece of text with a number.…` stands in glossary/piecework.md too; say it once, \
+             and link to it",
+            "glossary/token.md:11:1: `All is counted in them, all of it.…` stands in glossary/piecework.md too; say it \
+             once, and link to it"
+        ]
+    );
+}
+
+#[test]
+fn a_source_read_over_a_year_ago_is_named_and_no_fault() {
+    let course = sound_course();
+    let stale = |today: &str| {
+        let checked = check_folder(folder(&course.clone().into_iter().collect::<Vec<_>>()).path(), &[], today);
+        assert_eq!(checked.faults, []);
+        checked.stale.iter().map(|fault| fault.to_string().lines().next().unwrap_or_default().to_owned()).collect()
+    };
+    let none: Vec<String> = stale("2027-11-24");
+    assert_eq!(none, [""; 0]);
+    let one: Vec<String> = stale("2027-11-25");
+    assert_eq!(
+        one,
+        ["lessons/f1-first.md:14:11: read on 2026-11-24, over a year ago; read the source again and mend the day"]
+    );
+}
+
+const LICENCE: &str = r#"id = "paint"
+name = "Paint Licence"
+steward = "Zoo"
+kind = "permissive"
+osi_approved = false
+summary = "Everything is allowed."
+source = "text"
+unverified = []
+
+[[clause]]
+id = "grant"
+topic = "grant"
+effect = "grants"
+section = "1"
+says = "You may paint."
+source = "text"
+
+[[answer]]
+question = "sell"
+verdict = "yes"
+clauses = ["grant"]
+says = "Yes."
+
+[[sources]]
+key = "text"
+title = "A page"
+url = "https://example.org"
+checked = 2026-11-24
+"#;
+
+const QUESTIONS: &str = "[[question]]\nid = \"sell\"\nask = \"May we?\"\ndescribed = [\"sell it\"]\n";
+
+#[test]
+fn records_are_checked_among_themselves_and_against_the_glossary() {
+    let records = |licence: &'static str| {
+        let mut course = sound_course();
+        course.extend([("records/licences/paint.toml", licence), ("records/questions.toml", QUESTIONS)]);
+        headlines(folder(&course.into_iter().collect::<Vec<_>>()).path())
+    };
+    assert_eq!(records(LICENCE), [""; 0]);
+    let faulty = LICENCE
+        .replace("id = \"paint\"", "id = \"pain\"\nterm = \"tokem\"\ndate = \"May 2024\"")
+        .replace("\"permissive\"", "\"permisive\"")
+        .replace("clauses = [\"grant\"]", "clauses = [\"grand\"]")
+        .replace("question = \"sell\"", "question = \"rent\"")
+        .replace("effect = \"grants\"", "effect = \"sings\"")
+        .replace("key = \"text\"", "key = \"txt\"");
+    assert_eq!(
+        records(Box::leak(faulty.into_boxed_str())),
+        [
+            "records/licences/paint.toml:1:6: the id `pain` and the file's name differ; write `paint` or rename the file",
+            "records/licences/paint.toml:2:8: unknown term `tokem`; did you mean `token`?",
+            "records/licences/paint.toml:3:8: `May 2024` is no day; write it as 2026-11-24, without quotes",
+            "records/licences/paint.toml:6:8: unknown kind `permisive`; did you mean `permissive`?",
+            "records/licences/paint.toml:9:10: unknown source `text`; did you mean `txt`?",
+            "records/licences/paint.toml:15:10: unknown effect `sings`; it is one of grants, requires, forbids, limits, ends, disclaims",
+            "records/licences/paint.toml:18:10: unknown source `text`; did you mean `txt`?",
+            "records/licences/paint.toml:21:12: unknown question `rent`; mend the id",
+            "records/licences/paint.toml:23:12: unknown clause `grand`; did you mean `grant`?",
+            "records/licences/paint.toml:27:7: nothing names the source `txt`; name it where it is used, or remove it",
+        ]
+    );
+}
+
 #[test]
 fn a_fault_is_shown_with_its_line_and_a_caret() {
     let mut course = sound_course();
     course.insert("glossary/token.md", "+++\nid = \"token\n+++\nx\n");
-    let shown = check_folder(folder(&course.into_iter().collect::<Vec<_>>()).path(), &[]).faults[0].to_string();
+    let shown = check_folder(folder(&course.into_iter().collect::<Vec<_>>()).path(), &[], TODAY).faults[0].to_string();
     assert_eq!(
         shown,
         "\
@@ -178,7 +331,7 @@ fn files_that_are_not_what_they_must_be_are_named() {
     let shown = faults_with("glossary/open.md", "+++\nid = \"open\"\n");
     assert_eq!(shown, ["glossary/open.md:1:1: front matter without an end; add a line `+++` below the keys"]);
     let shown = faults_with("lessons/notes.txt", "x");
-    let why = "not a content file (lessons and terms end in `.md`, quizzes in `.toml`); take it out";
+    let why = "not a content file (lessons and terms end in `.md`, quizzes and records in `.toml`); take it out";
     assert_eq!(shown, [format!("lessons/notes.txt:1:1: {why}")]);
 }
 
@@ -454,7 +607,7 @@ fn hostile_files_are_faults_and_no_more() {
         "\u{0}\u{1b}\u{202e}".repeat(1000),
     ] {
         let dir = folder(&[("quizzes/f1.toml", &text)]);
-        let shown: String = check_folder(dir.path(), &[]).faults.iter().map(ToString::to_string).collect();
+        let shown: String = check_folder(dir.path(), &[], TODAY).faults.iter().map(ToString::to_string).collect();
         assert!(!shown.is_empty() && !shown.contains('\u{1b}') && !shown.contains('\u{202e}'));
     }
 }

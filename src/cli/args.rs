@@ -138,6 +138,8 @@ pub enum Command {
     Chat(ChatArgs),
     /// Add, list and show models
     Model(ModelArgs),
+    /// Say what a licence allows, how two differ, and what a question comes to
+    Licence(LicenceArgs),
     /// Say what works here, and what to do about what does not
     Doctor(JsonArg),
     /// Check lessons, glossary and quizzes; of a pack, if a folder is given
@@ -182,6 +184,12 @@ pub struct SearchArgs {
     /// What to look for
     #[arg(required = true, value_name = "WORDS")]
     pub words: Vec<String>,
+    /// Only this level: foundations, practitioner or expert
+    #[arg(long)]
+    pub level: Option<String>,
+    /// Only terms of categories whose name contains this
+    #[arg(long)]
+    pub category: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -437,9 +445,9 @@ pub enum ModelCommand {
         #[arg(long, value_name = "NAME", value_parser = model_name)]
         name: Option<String>,
     },
-    /// List the models that are here and those that can be fetched
-    List(JsonArg),
-    /// Show a model: file, size, hash, licence, what is in it
+    /// List the models that are here and those that can be fetched; --known: those that osai has a record of
+    List(ModelListArgs),
+    /// Show a model: file, hash, what is in it; and what is known of it (makers, licence, how open, sources)
     Show {
         /// Name (or name@version) or file; the default model if not given
         #[arg(value_name = "NAME")]
@@ -483,6 +491,75 @@ pub enum ModelCommand {
         /// Name; the default model if not given
         #[arg(value_name = "NAME")]
         name: Option<OsString>,
+    },
+}
+
+/// `osai model list`.
+#[derive(Debug, ClapArgs)]
+pub struct ModelListArgs {
+    /// List the models that osai has a record of, here or not
+    #[arg(long)]
+    pub known: bool,
+    /// Only this degree of openness: fully-open, open-weights, open-api or closed
+    #[arg(long, value_name = "DEGREE", requires = "known")]
+    pub degree: Option<String>,
+    /// Only models under this licence
+    #[arg(long, value_name = "LICENCE", requires = "known")]
+    pub licence: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `osai licence`.
+#[derive(Debug, ClapArgs)]
+pub struct LicenceArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: LicenceCommand,
+}
+
+/// What can be done with licences.
+#[derive(Debug, Subcommand)]
+pub enum LicenceCommand {
+    /// List the licences that osai has a record of
+    List {
+        /// Only this kind: permissive, copyleft, community, responsible-use, non-commercial, ...
+        #[arg(long)]
+        kind: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a licence: who may do what, clause by clause, with sections and sources
+    Show {
+        /// Name, id or SPDX id; a model's name stands for its licence
+        #[arg(required = true, value_name = "LICENCE")]
+        name: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put two licences side by side
+    Diff {
+        /// One of them
+        #[arg(value_name = "A")]
+        one: String,
+        /// The other
+        #[arg(value_name = "B")]
+        other: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask "may we ...?" of the licences named first, or of all
+    Ask {
+        /// Licences, then a question in plain words or by id; without words, the questions are listed
+        #[arg(value_name = "[LICENCE...] QUESTION")]
+        words: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

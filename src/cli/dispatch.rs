@@ -4,15 +4,17 @@ use std::io::{self, BufReader, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{CheckArgs, DefineArgs, JsonArg, LessonArgs, QuizArgs, ReviewArgs, SearchArgs, TermsArgs};
+use super::args::{
+    CheckArgs, DefineArgs, JsonArg, LessonArgs, LicenceArgs, QuizArgs, ReviewArgs, SearchArgs, TermsArgs,
+};
 use super::define::DefineMode;
 use super::dialogue::Dialogue;
 use super::environment::Globals;
 use super::failure::{DATA, Failure, USAGE, VERIFY};
 use super::out::{self, Out};
 use super::render::Output;
-use super::{check, define, lessons, progress, quiz, search, session, terms};
-use crate::content::{Level, Library};
+use super::{check, define, lessons, licence, progress, quiz, search, session, terms};
+use crate::content::{Filter, Level, Library};
 use crate::labs;
 use crate::progress::Progress;
 use crate::ui::{self, Setup};
@@ -70,20 +72,14 @@ pub fn define(args: &DefineArgs, globals: &Globals, out: &mut Out) -> Result<(),
 
 /// `osai search`.
 pub fn search(args: &SearchArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    let filter = Filter { level: level(args.level.as_deref())?, category: args.category.clone().unwrap_or_default() };
     let library = library(globals)?;
-    write(out, |output| search::search(&args.words, args.json, &library, output))
+    write(out, |output| search::search(&args.words, &filter, args.json, &library, output))
 }
 
 /// `osai terms`.
 pub fn terms(args: &TermsArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
-    let level = match &args.level {
-        None => None,
-        Some(name) => {
-            Some(Level::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name)).ok_or_else(|| {
-                Failure::new(USAGE, format!("no level `{name}`; take foundations, practitioner or expert"))
-            })?)
-        }
-    };
+    let level = level(args.level.as_deref())?;
     let category = args.category.as_deref().unwrap_or_default().to_lowercase();
     let library = library(globals)?;
     write(out, |output| {
@@ -92,6 +88,19 @@ pub fn terms(args: &TermsArgs, globals: &Globals, out: &mut Out) -> Result<(), F
         };
         terms::terms(args.json, library.glossary(), &keep, output)
     })
+}
+
+fn level(name: Option<&str>) -> Result<Option<Level>, Failure> {
+    let Some(name) = name else { return Ok(None) };
+    let found = Level::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name));
+    let unknown = || Failure::new(USAGE, format!("no level `{name}`; take foundations, practitioner or expert"));
+    found.map(Some).ok_or_else(unknown)
+}
+
+/// `osai licence`.
+pub fn licence(args: &LicenceArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+    let library = library(globals)?;
+    write(out, |output| licence::licence(args, library.records(), output))
 }
 
 /// `osai lessons`.
@@ -107,14 +116,15 @@ pub fn lesson(args: &LessonArgs, globals: &Globals, out: &mut Out) -> Result<(),
 }
 
 /// `osai check`.
-pub fn check(args: &CheckArgs, _globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+pub fn check(args: &CheckArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
     if let Some(dir) = args.dir.as_deref().filter(|dir| !dir.is_dir()) {
         return Err(Failure::new(
             USAGE,
             format!("`{}` is no folder; give a pack's folder, or the repository's", dir.display()),
         ));
     }
-    write(out, |output| check::check(args.dir.as_deref(), &labs::ids(), output))
+    let today = globals.now().date().to_string();
+    write(out, |output| check::check(args.dir.as_deref(), &labs::ids(), &today, output))
 }
 
 /// `osai quiz`.
@@ -162,7 +172,7 @@ pub struct Record {
 }
 
 /// Runs a command that writes pages and gives its own exit code.
-fn write(out: &mut Out, command: impl FnOnce(&mut Output<'_>) -> io::Result<u8>) -> Result<(), Failure> {
+pub fn write(out: &mut Out, command: impl FnOnce(&mut Output<'_>) -> io::Result<u8>) -> Result<(), Failure> {
     let (width, colour) = (out.width, out.colored);
     let code = command(&mut Output { out, err: &mut io::stderr(), width, colour })?;
     out.flush()?;

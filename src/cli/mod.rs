@@ -20,7 +20,9 @@ mod failure;
 mod flow;
 mod generate;
 mod inspect;
+mod known;
 mod lessons;
+mod licence;
 mod lora;
 mod merge;
 mod model;
@@ -30,6 +32,7 @@ mod paths;
 mod progress;
 mod quantize;
 mod quiz;
+mod records;
 mod render;
 mod report;
 mod score;
@@ -121,6 +124,7 @@ fn perform(command: Command, globals: &Globals, out: &mut Out) -> Result<(), Fai
         Command::Generate(args) => generate::generate(&args, globals, out),
         Command::Chat(args) => chat::chat(&args, globals, out),
         Command::Model(args) => model::model(&args, globals, out),
+        Command::Licence(args) => dispatch::licence(&args, globals, out),
         Command::Doctor(args) => doctor::doctor(&args, globals, out),
         Command::Paths(args) => paths::paths(&args, globals, out),
         Command::Completions { shell } => completions::completions(shell, out),

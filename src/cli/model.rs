@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::args::{ModelArgs, ModelCommand};
+use super::dispatch;
 use super::environment::Globals;
 use super::failure::{DATA, Failure, NOT_FOUND, USAGE, VERIFY};
 use super::inspect;
+use super::known;
 use super::lora;
 use super::merge;
 use super::out::{Out, safe};
 use super::quantize;
+use super::records;
 use super::session;
 use crate::engine::{Model, ModelInfo};
 use crate::models::{self, Added, Step, Verified, megabytes};
@@ -23,6 +26,7 @@ use crate::models::{self, Added, Step, Verified, megabytes};
 pub fn model(args: &ModelArgs, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
     match &args.command {
         ModelCommand::Add { what, name } => add(what, name.as_deref(), globals, out),
+        ModelCommand::List(args) if args.known => known::list(args, globals, out),
         ModelCommand::List(args) => list(args.json, globals, out),
         ModelCommand::Show { name, json } => show(name.as_ref(), *json, globals, out),
         ModelCommand::Inspect(args) => inspect::run(args, globals, out),
@@ -319,10 +323,19 @@ struct Shown {
     info: Option<ModelInfo>,
     /// Why the engine cannot open it.
     fault: Option<String>,
+    /// What is known of the model, apart from this file.
+    record: Option<serde_json::Value>,
+    /// How the record was found.
+    record_by: Option<String>,
 }
 
 fn show(name: Option<&OsString>, json: bool, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
-    let path = installed(name, globals)?;
+    let library = dispatch::library(globals)?;
+    let path = match (installed(name, globals), name.and_then(|name| name.to_str())) {
+        (Ok(path), _) => path,
+        (Err(failure), None) => return Err(failure),
+        (Err(failure), Some(name)) => return known::show(name, &failure, json, library.records(), out),
+    };
     let entry = models::entry_of(&path);
     let sha256 = if path.is_dir() { None } else { Some(models::sha256_of(&path)?) };
     let licence_file = models::licence_path(&path);
@@ -335,6 +348,8 @@ fn show(name: Option<&OsString>, json: bool, globals: &Globals, out: &mut Out) -
         Ok(model) => (Some(model.info().clone()), None),
         Err(error) => (None, Some(error.to_string())),
     };
+    let names = [info.as_ref().map(|info| info.name.clone()), Some(listed(&path, None).name)];
+    let record = known::of_file(&names.into_iter().flatten().collect::<Vec<_>>(), library.records());
     let shown = Shown {
         name: listed(&path, None).title,
         path: path.to_string_lossy().into_owned(),
@@ -346,11 +361,16 @@ fn show(name: Option<&OsString>, json: bool, globals: &Globals, out: &mut Out) -
         licence_file: licence_file.is_file().then(|| licence_file.to_string_lossy().into_owned()),
         info,
         fault,
+        record: record.as_ref().map(|(found, _)| records::json(found.model, library.records())),
+        record_by: record.as_ref().map(|(_, how)| how.clone()),
     };
     if json {
         out.json(&shown)?;
     } else {
         describe(&shown, out)?;
+        if let Some((found, how)) = &record {
+            known::write_beside(found, how, library.records(), out)?;
+        }
     }
     match &shown.damage {
         Some(why) => {

@@ -4,7 +4,7 @@ use std::io;
 
 use serde_json::json;
 
-use crate::content::{Hit, HitKind, Library};
+use crate::content::{Filter, Hit, HitKind, Library};
 
 use super::render::{Output, Weight, Words};
 
@@ -15,9 +15,15 @@ const LIMIT: usize = 10;
 ///
 /// # Errors
 /// Those of the streams.
-pub fn search(words: &[String], is_json: bool, library: &Library, output: &mut Output<'_>) -> io::Result<u8> {
+pub fn search(
+    words: &[String],
+    filter: &Filter,
+    is_json: bool,
+    library: &Library,
+    output: &mut Output<'_>,
+) -> io::Result<u8> {
     let query = words.join(" ");
-    let hits = library.search(&query, LIMIT);
+    let hits = library.search_where(&query, LIMIT, filter);
     if is_json {
         output.json(&hits.iter().map(json).collect())?;
     } else if hits.is_empty() {

@@ -1,8 +1,9 @@
 //! The content check: every fault of every file, with its place and remedy.
 //!
 //! Each file is read by the same code that the course uses; what only shows when all files are seen together (ids that
-//! nothing has, names that two terms have) is checked here. Authors, the test suite and `--pack` run this one function.
+//! nothing has, names that two terms have) is checked here; `house` adds what an editor would mark. Authors, the test suite and `--pack` run this one function.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -13,52 +14,79 @@ use super::fields::At;
 use super::fold::{fold, nearest};
 use super::front::{LessonFront, Parsed, Status, TermFront, parse_lesson, parse_term};
 use super::glossary::CATEGORIES;
+use super::house;
 use super::index::{ContentFile, Index};
 use super::markdown::{self, Markdown};
 use super::quiz_file::{self, QuizFile};
+use super::records::RecordFiles;
 use super::source::{self, PACK_FILE, is_kebab};
 
 /// Characters of a one-line definition.
 const SHORT_LIMIT: usize = 160;
 
-/// What a check of a folder gave.
-#[derive(Clone, Debug, PartialEq)]
+/// What a check gave; each list is sorted by file and place.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checked {
     /// Files looked at.
     pub files: usize,
-    /// All faults, sorted by file and place.
+    /// Whether they are a pack's.
+    pub is_pack: bool,
+    /// What is broken: a pack with one of these is not opened.
     pub faults: Vec<ContentError>,
+    /// What breaks the rules of the house: it counts in our own content, and is advice for a pack.
+    pub house: Vec<ContentError>,
+    /// Sources that were read more than a year ago: to be read again, no fault.
+    pub stale: Vec<ContentError>,
 }
 
-/// Checks a folder: a pack if it has a `pack.toml` (laid over the course), else content of its own.
-pub fn check_folder(dir: &Path, labs: &[&str]) -> Checked {
+/// Checks a folder: a pack if it has a `pack.toml` (laid over the course), else content of its own. `today` is
+/// `YYYY-MM-DD`.
+pub fn check_folder(dir: &Path, labs: &[&str], today: &str) -> Checked {
     let is_pack = dir.join(PACK_FILE).symlink_metadata().is_ok();
     let (files, mut faults) = source::read_folder(dir, is_pack);
     let count = files.len();
     if !is_pack && count == 0 {
         let kind = Kind::Lacks { what: "content", remedy: "name a folder with lessons/, glossary/ or quizzes/" };
         faults.push(ContentError::of_file(&dir.to_string_lossy(), kind));
-        return Checked { files: 0, faults };
+        return Checked { faults, ..Checked::default() };
     }
     if !is_pack {
-        faults.extend(check(&files, labs));
-        sort(&mut faults);
-        return Checked { files: count, faults };
+        let mut checked = check(&files, labs, today);
+        checked.faults.extend(faults);
+        sort(&mut checked.faults);
+        return checked;
     }
     faults.extend(source::read_pack_file(dir).err().into_iter().flatten());
     let merged = source::overlay(Index::embedded().files(), files);
-    Checked { files: count + 1, faults: faults_of_pack(&merged, faults, labs) }
+    let is_own = |fault: &ContentError| merged.iter().any(|file| file.is_pack && file.path == fault.path);
+    let all = check(&merged, labs, today);
+    Checked {
+        files: count + 1,
+        is_pack,
+        house: all.house.iter().filter(|fault| is_own(fault)).cloned().collect(),
+        stale: all.stale.iter().filter(|fault| is_own(fault)).cloned().collect(),
+        faults: faults_of(&merged, all.faults, faults, labs),
+    }
 }
 
-/// The faults that a pack brings: those of its files, and those that it causes in files of the course.
+/// The faults that a pack brings.
 pub(super) fn faults_of_pack(files: &[ContentFile], refused: Vec<ContentError>, labs: &[&str]) -> Vec<ContentError> {
+    faults_of(files, broken(&Course::read(files, labs)), refused, labs)
+}
+
+/// Those of `all` faults that are in files of the pack, and those that it causes in files of the course.
+fn faults_of(
+    files: &[ContentFile],
+    all: Vec<ContentError>,
+    refused: Vec<ContentError>,
+    labs: &[&str],
+) -> Vec<ContentError> {
     let mut faults = refused;
-    let (own, others): (Vec<_>, Vec<_>) = check(files, labs)
-        .into_iter()
-        .partition(|fault| files.iter().any(|file| file.is_pack && file.path == fault.path));
+    let (own, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|fault| files.iter().any(|file| file.is_pack && file.path == fault.path));
     faults.extend(own);
     if !others.is_empty() {
-        let before = check(&Index::embedded().files(), labs);
+        let before = broken(&Course::read(&Index::embedded().files(), labs));
         faults.extend(others.into_iter().filter(|fault| !before.contains(fault)));
     }
     sort(&mut faults);
@@ -73,12 +101,17 @@ fn sort(faults: &mut [ContentError]) {
     });
 }
 
-/// All faults of these files; `labs` are the ids of the labs that exist.
-pub(super) fn check(files: &[ContentFile], labs: &[&str]) -> Vec<ContentError> {
-    let mut course = Course { labs, ..Course::default() };
-    for file in files {
-        course.read(file);
-    }
+/// Everything that is wrong with these files; `labs` are the ids of the labs that exist.
+pub(super) fn check(files: &[ContentFile], labs: &[&str], today: &str) -> Checked {
+    let course = Course::read(files, labs);
+    let (mut house, mut stale) = (house::faults(&course), house::stale(&course, today));
+    sort(&mut house);
+    sort(&mut stale);
+    Checked { files: files.len(), is_pack: false, faults: broken(&course), house, stale }
+}
+
+/// What is broken.
+fn broken(course: &Course<'_>) -> Vec<ContentError> {
     course.check_names();
     for term in &course.terms {
         course.check_term(term);
@@ -90,28 +123,34 @@ pub(super) fn check(files: &[ContentFile], labs: &[&str]) -> Vec<ContentError> {
     for quiz in &course.quizzes {
         course.check_quiz(quiz);
     }
-    let mut faults = course.faults.into_inner();
+    let mut faults = course.faults.take();
+    let terms: Vec<&str> = course.terms.iter().map(|term| term.stem).collect();
+    faults.extend(course.records.faults(&terms));
     sort(&mut faults);
     faults
 }
 
 /// A file with what was read of it.
-struct Of<'a, T> {
-    file: &'a ContentFile,
+pub(super) struct Of<'a, T> {
+    pub(super) file: &'a ContentFile,
     /// The file's name without its ending.
-    stem: &'a str,
-    front: T,
-    body: Markdown,
+    pub(super) stem: &'a str,
+    pub(super) front: T,
+    pub(super) body: Markdown,
+    /// Byte at which the body begins.
+    pub(super) body_at: usize,
     has_body: bool,
 }
 
+/// All files, read.
 #[derive(Default)]
-struct Course<'a> {
+pub(super) struct Course<'a> {
     labs: &'a [&'a str],
-    terms: Vec<Of<'a, TermFront>>,
-    lessons: Vec<Of<'a, LessonFront>>,
+    pub(super) terms: Vec<Of<'a, TermFront>>,
+    pub(super) lessons: Vec<Of<'a, LessonFront>>,
     quizzes: Vec<Of<'a, QuizFile>>,
-    faults: std::cell::RefCell<Vec<ContentError>>,
+    pub(super) records: RecordFiles<'a>,
+    faults: RefCell<Vec<ContentError>>,
 }
 
 impl<'a> Course<'a> {
@@ -119,7 +158,16 @@ impl<'a> Course<'a> {
         self.faults.borrow_mut().push(ContentError::at(&file.path, &file.text, at, kind));
     }
 
-    fn read(&mut self, file: &'a ContentFile) {
+    fn read(files: &'a [ContentFile], labs: &'a [&'a str]) -> Self {
+        let mut course = Self { labs, ..Self::default() };
+        files.iter().for_each(|file| course.take(file));
+        course
+    }
+
+    fn take(&mut self, file: &'a ContentFile) {
+        if self.records.take(file) {
+            return;
+        }
         let (folder, name) = file.path.split_once('/').unwrap_or(("", &file.path));
         match (folder, name.rsplit_once('.')) {
             ("glossary", Some((stem, "md"))) => {
@@ -135,10 +183,10 @@ impl<'a> Course<'a> {
                 for fault in &front.faults {
                     self.fault(file, fault.at, fault.kind.clone());
                 }
-                self.quizzes.push(Of { file, stem, front, body: Markdown::default(), has_body: false });
+                self.quizzes.push(Of { file, stem, front, body: Markdown::default(), body_at: 0, has_body: false });
             }
             _ => {
-                let why = "not a content file (lessons and terms end in `.md`, quizzes in `.toml`)";
+                let why = "not a content file (lessons and terms end in `.md`, quizzes and records in `.toml`)";
                 self.faults.borrow_mut().push(ContentError::of_file(&file.path, Kind::Refused { why }));
             }
         }
@@ -150,7 +198,7 @@ impl<'a> Course<'a> {
             self.fault(file, fault.at, fault.kind);
         }
         let has_body = !file.text[parsed.body_at..].trim().is_empty();
-        Of { file, stem, front: parsed.front, body, has_body }
+        Of { file, stem, front: parsed.front, body, body_at: parsed.body_at, has_body }
     }
 
     fn check_id(&self, file: &ContentFile, id: &At<String>, wanted: &str) {
@@ -335,6 +383,8 @@ impl<'a> Course<'a> {
                 self.lessons.iter().map(stem_id).collect()
             }
             Target::Lab => self.labs.to_vec(),
+            // Of records alone, which look for themselves.
+            Target::Licence | Target::Clause | Target::Question | Target::Source => Vec::new(),
         };
         if !id.value.is_empty() && !known.contains(&&*id.value) {
             let nearest = nearest(&id.value, known.iter().copied());

@@ -54,6 +54,14 @@ pub enum Target {
     Lesson,
     /// A lab.
     Lab,
+    /// A licence's record.
+    Licence,
+    /// A clause of a licence's record.
+    Clause,
+    /// A question that licences answer.
+    Question,
+    /// A source of a record.
+    Source,
 }
 
 /// What is wrong. Every kind says the remedy; `nearest` is a name that may have been meant.
@@ -74,6 +82,12 @@ pub enum ContentErrorKind {
     Empty { key: String },
     /// A value that is not in a closed list.
     UnknownValue { key: String, value: String, nearest: Option<String> },
+    /// A word that is not in a closed list of words.
+    NotOneOf { key: &'static str, value: String, words: &'static [&'static str], nearest: Option<String> },
+    /// Something that is described and never used.
+    Idle { what: &'static str, id: String },
+    /// A licence without an answer to a question.
+    NoAnswer { question: String },
     /// A number out of range.
     OutOfRange { key: String, least: i64 },
     /// An id that is not what the file's name says.
@@ -120,6 +134,20 @@ pub enum ContentErrorKind {
     BadLink { target: String },
     /// A source's address that is not `https:`.
     BadUrl { url: String },
+    /// A source that was read more than a year ago.
+    Stale { day: String },
+    /// A related term that does not name this one.
+    OneWay { id: String, term: String },
+    /// Too few or too many of something.
+    Count { what: &'static str, found: usize, least: usize, most: usize },
+    /// A fact in a text that has no source at all.
+    NoSource { fact: String },
+    /// A word in American spelling.
+    American { word: String, british: String },
+    /// An abbreviation that nothing explains.
+    Unexplained { word: String },
+    /// A sentence that stands in another text too.
+    SaidTwice { beginning: String, other: String },
     /// A day that does not exist, or is written otherwise than `YYYY-MM-DD`.
     BadDate { date: String },
     /// A file over its limit.
@@ -153,6 +181,18 @@ impl fmt::Display for ContentErrorKind {
             Self::UnknownValue { key, value, nearest: None } => {
                 write!(f, "unknown {key} `{value}`; CONTRIBUTING.md lists the names")
             }
+            Self::NotOneOf { key, value, nearest: Some(n), .. } => {
+                write!(f, "unknown {key} `{value}`; did you mean `{n}`?")
+            }
+            Self::NotOneOf { key, value, words, nearest: None } => {
+                write!(f, "unknown {key} `{value}`; it is one of {}", words.join(", "))
+            }
+            Self::Idle { what, id } => {
+                write!(f, "nothing names the {what} `{id}`; name it where it is used, or remove it")
+            }
+            Self::NoAnswer { question } => {
+                write!(f, "no answer to `{question}`; add an [[answer]] (`silent` where the text does not say)")
+            }
             Self::OutOfRange { key, least } => write!(f, "`{key}` must be at least {least}"),
             Self::WrongId { id, wanted } => {
                 write!(f, "the id `{id}` and the file's name differ; write `{wanted}` or rename the file")
@@ -174,6 +214,9 @@ impl fmt::Display for ContentErrorKind {
             }
             Self::Unknown { target: Target::Term, id, nearest: None } => {
                 write!(f, "no glossary term `{id}`; add glossary/{id}.md or mend the id")
+            }
+            Self::Unknown { target: Target::Licence, id, nearest: None } => {
+                write!(f, "no record of a licence `{id}`; add records/licences/{id}.toml or mend the id")
             }
             Self::Unknown { target, id, nearest: None } => {
                 write!(f, "unknown {} `{id}`; mend the id", target.word())
@@ -220,6 +263,26 @@ impl fmt::Display for ContentErrorKind {
                 write!(f, "a link to `{target}`; links lead to `term:ID`, `lesson:ID` or `https://…`")
             }
             Self::BadUrl { url } => write!(f, "the address `{url}` does not begin with `https://`; give one that does"),
+            Self::Stale { day } => write!(f, "read on {day}, over a year ago; read the source again and mend the day"),
+            Self::OneWay { id, term } => {
+                write!(f, "`{id}` does not name `{term}` in turn; add it to `related` in glossary/{id}.md")
+            }
+            Self::Count { what, found, least, most } if found < least => {
+                write!(f, "{found} {what} but {least} to {most} are wanted; add some")
+            }
+            Self::Count { what, found, least, most } => {
+                write!(f, "{found} {what} but {least} to {most} are wanted; leave some out")
+            }
+            Self::NoSource { fact } => {
+                write!(f, "`{fact}` is a fact that can change, and no source is named; add [[sources]]")
+            }
+            Self::American { word, british } => write!(f, "`{word}` is American; write `{british}`"),
+            Self::Unexplained { word } => {
+                write!(f, "no reader can know `{word}`; say what it stands for, or make it the alias of a term")
+            }
+            Self::SaidTwice { beginning, other } => {
+                write!(f, "`{beginning}…` stands in {other} too; say it once, and link to it")
+            }
             Self::BadDate { date } => write!(f, "`{date}` is no day; write it as 2026-11-24, without quotes"),
             Self::TooLarge { limit, unit } => {
                 write!(f, "over the limit of {limit} {unit}; split it or leave something out")
@@ -239,6 +302,10 @@ impl Target {
             Self::Term => "term",
             Self::Lesson => "lesson",
             Self::Lab => "lab",
+            Self::Licence => "licence",
+            Self::Clause => "clause",
+            Self::Question => "question",
+            Self::Source => "source",
         }
     }
 }

@@ -85,6 +85,11 @@ impl<'r, 'i> Fields<'r, 'i> {
         Some(At { value: value.into_inner(), at })
     }
 
+    /// Whether a key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// Notes that a key is missing; the fault points at the table.
     pub fn missing(&self, key: &str) {
         self.faults.add(self.at, Kind::MissingKey { key: key.into() });
@@ -112,7 +117,7 @@ impl<'r, 'i> Fields<'r, 'i> {
 
     /// A text; empty where it is missing, which is a fault.
     pub fn text(&mut self, key: &'static str) -> At<String> {
-        if !self.table.contains_key(key) {
+        if !self.has(key) {
             self.missing(key);
         }
         self.text_if_any(key).unwrap_or(At { value: String::new(), at: self.at })
@@ -139,10 +144,24 @@ impl<'r, 'i> Fields<'r, 'i> {
 
     /// A list of texts; it may be empty but not missing.
     pub fn texts(&mut self, key: &'static str) -> Vec<At<String>> {
-        if !self.table.contains_key(key) {
+        if !self.has(key) {
             self.missing(key);
         }
         self.texts_if_any(key)
+    }
+
+    /// A text, or a list of texts; missing or empty is a fault.
+    pub fn text_or_texts(&mut self, key: &'static str) -> Vec<At<String>> {
+        let is_list = self.table.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Array(_)));
+        if !is_list {
+            let text = self.text(key);
+            return if text.value.is_empty() { Vec::new() } else { vec![text] };
+        }
+        let texts = self.texts_if_any(key);
+        if texts.is_empty() {
+            self.fault(self.at, Kind::Empty { key: key.into() });
+        }
+        texts
     }
 
     /// Tables in a list, from `[[key]]` or `key = [{ … }]`; none where there is no such key.
@@ -189,6 +208,20 @@ impl<'r, 'i> Fields<'r, 'i> {
             _ => self.wrong(found.at, key, "a whole number"),
         }
         0
+    }
+
+    /// A whole number from 1, if it is there.
+    pub fn large_number_if_any(&mut self, key: &'static str) -> Option<u64> {
+        let found = self.take(key)?;
+        let parsed = match &found.value {
+            DeValue::Integer(n) => u64::from_str_radix(&n.as_str().replace('_', ""), n.radix()).ok(),
+            _ => None,
+        };
+        let number = parsed.filter(|number| *number > 0);
+        if number.is_none() {
+            self.wrong(found.at, key, "a whole number from 1");
+        }
+        number
     }
 
     /// A finite number.
@@ -238,6 +271,28 @@ impl<'r, 'i> Fields<'r, 'i> {
         At { value: String::new(), at: found.at }
     }
 
+    /// A day as `YYYY-MM-DD`, or in quotes as `"YYYY-MM"` or `"YYYY"` where no more is known; missing is a fault.
+    pub fn day_or_part(&mut self, key: &'static str) -> Option<At<String>> {
+        if !self.has(key) {
+            self.missing(key);
+        }
+        self.day_or_part_if_any(key)
+    }
+
+    /// The same, if it is there.
+    pub fn day_or_part_if_any(&mut self, key: &'static str) -> Option<At<String>> {
+        let is_text = self.table.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::String(_)));
+        if !is_text {
+            return self.has(key).then(|| self.day(key));
+        }
+        let text = self.text_if_any(key)?;
+        if is_part_of_day(&text.value) {
+            return Some(text);
+        }
+        self.fault(text.at, Kind::BadDate { date: text.value });
+        None
+    }
+
     /// Reports the keys nobody asked for.
     pub fn finish(self) {
         for key in self.table.keys() {
@@ -245,5 +300,14 @@ impl<'r, 'i> Fields<'r, 'i> {
             let nearest = nearest(&name, self.asked.iter().copied());
             self.faults.add(self.faults.base + key.span().start, Kind::UnknownKey { key: name, nearest });
         }
+    }
+}
+
+/// `YYYY` or `YYYY-MM`.
+fn is_part_of_day(text: &str) -> bool {
+    let is_number = |part: &str, digits| part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
+    match text.split_once('-') {
+        None => is_number(text, 4),
+        Some((year, month)) => is_number(year, 4) && is_number(month, 2) && ("01"..="12").contains(&month),
     }
 }

@@ -269,14 +269,14 @@ impl Glossary {
 }
 
 /// How near a name is: rank (lower is nearer) and what decides within a rank.
-fn nearness(query: &str, length: usize, name: &str) -> Option<(usize, usize)> {
+pub(super) fn nearness(query: &str, length: usize, name: &str) -> Option<(usize, usize)> {
     let name_length = name.chars().count();
     let difference = name_length.abs_diff(length);
     let edits_allowed = (length / 3).clamp(1, 4);
     if difference <= edits_allowed {
         let edits = distance(query, name);
         if edits <= edits_allowed {
-            return Some((edits * 2, difference));
+            return Some((edits * 2, missing(query, name) * 8 + difference));
         }
     }
     if length < 2 {
@@ -289,6 +289,13 @@ fn nearness(query: &str, length: usize, name: &str) -> Option<(usize, usize)> {
         return Some((5, difference));
     }
     (name_length >= 4 && query.contains(name)).then_some((6, difference))
+}
+
+/// Letters of the query that a name lacks. A slip drops, doubles or swaps letters more often than it makes new ones.
+fn missing(query: &str, name: &str) -> usize {
+    let mut left: Vec<char> = name.chars().collect();
+    let mut is_there = |c: char| left.iter().position(|other| *other == c).map(|at| left.swap_remove(at)).is_some();
+    query.chars().filter(|c| !is_there(*c)).count()
 }
 
 /// A term's record, decoded.

@@ -1,13 +1,14 @@
-//! All content in one block of bytes that is read in place: names, terms, lessons, files.
+//! All content in one block of bytes that is read in place: names, terms, lessons, files, records.
 //!
 //! `build.rs` makes the embedded block with [`build`], a pack's is made when it is opened; both are read by [`Index`].
 //! One block instead of tables of `&str`, because each static reference costs a relocation at every start of the
 //! program. A cold look-up touches a binary search over folded names and one record.
 //!
-//! Layout, little-endian: four `(offset u32, count u32)` for names, terms, lessons, files; then the tables.
+//! Layout, little-endian: a pair `(offset u32, count u32)` for each [`Table`]; then the tables.
 //! Names: `offset u32, length u16, term u16`, sorted. Terms, lessons: `offset u32` of a record. Files:
 //! `path, text, is_pack` as `offset u32, length u32, offset u32, length u32, u32`, sorted by path.
-//! Records: texts as `length u32, bytes`; lists as `count u32, items`.
+//! Models, licences, questions: `offset u32, length u32` of a MessagePack value, in the order of the files' paths.
+//! A record of a term or lesson: texts as `length u32, bytes`; lists as `count u32, items`.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -16,6 +17,9 @@ use super::error::ContentError;
 use super::fields::{At, Fault};
 use super::fold::{fold, fold_singular};
 use super::front::{LessonFront, Parsed, SourceFront, Status, TermFront, parse_lesson, parse_term};
+use super::records::licence::{parse_licence, parse_questions};
+use super::records::model::parse_model;
+use super::records::parts;
 
 /// A content file.
 #[derive(Clone, Debug)]
@@ -35,8 +39,15 @@ pub fn build(mut files: Vec<ContentFile>) -> (Vec<u8>, Vec<ContentError>) {
     let mut faults = Vec::new();
     let mut terms: Vec<(u32, Parsed<TermFront>)> = Vec::new();
     let mut lessons: Vec<(u32, Parsed<LessonFront>)> = Vec::new();
+    let (mut models, mut licences, mut questions) = (Vec::new(), Vec::new(), Vec::new());
     for (number, file) in (0..).zip(&files) {
-        if file.path.starts_with("glossary/") {
+        if file.path.starts_with("records/models/") {
+            keep_record(parse_model(&file.text), file, &mut models, &mut faults);
+        } else if file.path.starts_with("records/licences/") {
+            keep_record(parse_licence(&file.text), file, &mut licences, &mut faults);
+        } else if file.path == QUESTIONS {
+            keep_record(parse_questions(&file.text), file, &mut questions, &mut faults);
+        } else if file.path.starts_with("glossary/") {
             keep_sound(parse_term(&file.text), number, file, &mut terms, &mut faults);
         } else if file.path.starts_with("lessons/") {
             keep_sound(parse_lesson(&file.text), number, file, &mut lessons, &mut faults);
@@ -45,7 +56,7 @@ pub fn build(mut files: Vec<ContentFile>) -> (Vec<u8>, Vec<ContentError>) {
     terms.sort_by_cached_key(|(_, term)| (term.front.title.value.to_lowercase(), term.front.id.value.clone()));
     lessons.sort_by_key(|(number, lesson)| (lesson.front.level, lesson.front.order, *number));
 
-    let mut writer = Writer(vec![0; 32]);
+    let mut writer = Writer(vec![0; Table::COUNT * 8]);
     let file_table: Vec<[u32; 5]> = files
         .iter()
         .map(|file| {
@@ -69,6 +80,9 @@ pub fn build(mut files: Vec<ContentFile>) -> (Vec<u8>, Vec<ContentError>) {
         writer.table(term_table.len(), term_table.iter().copied()),
         writer.table(lesson_table.len(), lesson_table.iter().copied()),
         writer.table(file_table.len(), file_table.iter().flatten().copied()),
+        writer.packed(&models),
+        writer.packed(&licences),
+        writer.packed(&questions),
     ];
     for (slot, (at, count)) in head.into_iter().enumerate() {
         writer.0[slot * 8..slot * 8 + 4].copy_from_slice(&at.to_le_bytes());
@@ -89,6 +103,20 @@ fn keep_sound<T>(
     } else {
         let place = |fault: Fault| ContentError::at(&file.path, &file.text, fault.at, fault.kind);
         faults.extend(parsed.faults.into_iter().map(place));
+    }
+}
+
+/// The same for a record, as MessagePack.
+fn keep_record<T: serde::Serialize>(
+    parsed: parts::Parsed<T>,
+    file: &ContentFile,
+    sound: &mut Vec<Vec<u8>>,
+    faults: &mut Vec<ContentError>,
+) {
+    if parsed.faults.is_empty() {
+        sound.push(rmp_serde::to_vec(&parsed.record).expect("records are texts, numbers and lists"));
+    } else {
+        faults.extend(parsed.errors(file));
     }
 }
 
@@ -127,6 +155,11 @@ impl Writer {
         let at = self.0.len() as u32;
         words.for_each(|word| self.u32(word));
         (at, count as u32)
+    }
+
+    fn packed(&mut self, values: &[Vec<u8>]) -> (u32, u32) {
+        let places: Vec<[u32; 2]> = values.iter().map(|value| [self.bytes(value), value.len() as u32]).collect();
+        self.table(places.len(), places.into_iter().flatten())
     }
 
     fn u32(&mut self, value: u32) {
@@ -207,13 +240,30 @@ impl Writer {
 #[derive(Clone, Debug)]
 pub struct Index(Cow<'static, [u8]>);
 
+/// The file of the questions that licences answer.
+pub const QUESTIONS: &str = "records/questions.toml";
+
 /// One of the block's tables.
 #[derive(Clone, Copy, Debug)]
-enum Table {
+pub enum Table {
+    /// Folded names of terms.
     Names,
+    /// Terms.
     Terms,
+    /// Lessons.
     Lessons,
+    /// Files as they were collected.
     Files,
+    /// Records of models.
+    Models,
+    /// Records of licences.
+    Licences,
+    /// The questions that licences answer: one list.
+    Questions,
+}
+
+impl Table {
+    const COUNT: usize = Self::Questions as usize + 1;
 }
 
 impl Index {
@@ -290,6 +340,16 @@ impl Index {
         let at = self.table(Table::Files).0 + number * 20;
         let word = |slot: usize| self.u32(at + slot * 4);
         (self.text(word(0), word(1)), self.text(word(2), word(3)), word(4) == 1)
+    }
+
+    /// All values of one of the tables of records.
+    pub fn unpack<T: serde::de::DeserializeOwned>(&self, table: Table) -> Vec<T> {
+        let (at, count) = self.table(table);
+        let value = |number: usize| {
+            let (start, len) = (self.u32(at + number * 8), self.u32(at + number * 8 + 4));
+            rmp_serde::from_slice(&self.0[start..start + len]).expect("written by `build`")
+        };
+        (0..count).map(value).collect()
     }
 
     /// A file by path.

@@ -1,6 +1,7 @@
 //! What is taught. Text in, typed data out; no screen, no model, no clock.
 //!
-//! [`Library`] holds lessons, terms and quizzes: embedded ones, overlaid path by path with a pack folder.
+//! [`Library`] holds lessons, terms, quizzes and records of models and licences: embedded ones, overlaid path by path
+//! with a pack folder.
 
 mod block;
 mod check;
@@ -9,13 +10,17 @@ mod fields;
 mod fold;
 mod front;
 mod glossary;
+mod house;
 mod index;
 mod lesson;
 mod markdown;
 mod quiz;
 mod quiz_file;
+pub mod records;
 mod search;
 mod source;
+mod stem;
+mod words;
 
 pub use block::{Alert, Block, Inline, LinkTarget, ListItem};
 pub use check::{Checked, check_folder};
@@ -24,14 +29,16 @@ pub use front::{Level, Status};
 pub use glossary::{CATEGORIES, Confusion, Glossary, Lookup, Term, TermHead, Try};
 pub use lesson::{Lesson, LessonHead, Reference};
 pub use quiz::{Answer, Blank, Choice, Mistake, Question, QuestionKind, Quiz, Verdict, mark};
+pub use search::Filter;
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use index::Index;
 use lesson::LessonPlace;
+use records::Records;
 
-/// A pack that overlays the embedded content: a folder with `pack.toml` and the three content folders.
+/// A pack that overlays the embedded content: a folder with `pack.toml` and the content folders.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pack {
     /// Prefix of everything that comes from the pack, in the learner's record: `ID:p3/item`.
@@ -72,6 +79,7 @@ pub struct Library {
     glossary: Glossary,
     pack: Option<Pack>,
     lessons: OnceLock<Lessons>,
+    records: OnceLock<Records>,
 }
 
 #[derive(Debug)]
@@ -89,7 +97,7 @@ impl Library {
     }
 
     fn new(index: Index, pack: Option<Pack>) -> Self {
-        Self { glossary: Glossary::new(index), pack, lessons: OnceLock::new() }
+        Self { glossary: Glossary::new(index), pack, lessons: OnceLock::new(), records: OnceLock::new() }
     }
 
     /// The embedded course overlaid with a pack folder, checked.
@@ -186,6 +194,11 @@ impl Library {
         &self.glossary
     }
 
+    /// The records of models and licences; decoded when first asked for.
+    pub fn records(&self) -> &Records {
+        self.records.get_or_init(|| Records::read(self.index()))
+    }
+
     /// The quiz of a lesson, if it has one.
     ///
     /// # Errors
@@ -214,11 +227,17 @@ impl Library {
 
     /// Terms and lessons that match the words, best first, at most `limit`.
     pub fn search(&self, words: &str, limit: usize) -> Vec<Hit> {
-        search::search(self, words, limit)
+        self.search_where(words, limit, &Filter::default())
     }
 
-    /// All faults of the whole content (see `osai check`); `labs` are the ids of the labs that exist.
-    pub fn check(&self, labs: &[&str]) -> Vec<ContentError> {
-        check::check(&self.index().files(), labs)
+    /// The same among those that the filter keeps.
+    pub fn search_where(&self, words: &str, limit: usize, filter: &Filter) -> Vec<Hit> {
+        search::search(self, words, limit, filter)
+    }
+
+    /// Everything that is wrong with the whole content (see `osai check`); `labs` are the ids of the labs that exist,
+    /// `today` is `YYYY-MM-DD`.
+    pub fn check(&self, labs: &[&str], today: &str) -> Checked {
+        check::check(&self.index().files(), labs, today)
     }
 }

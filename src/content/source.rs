@@ -1,6 +1,6 @@
 //! Where content comes from: the block built into osai, and a pack folder read into memory.
 //!
-//! A pack is hostile until it is read: only `pack.toml` and files straight in the three folders are opened, never
+//! A pack is hostile until it is read: only `pack.toml` and files straight in the content folders are opened, never
 //! through a link; names and sizes are bounded. Nothing outside the folder is read, nothing is written.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::path::Path;
 use super::Pack;
 use super::error::{ContentError, ContentErrorKind as Kind};
 use super::fields::Faults;
-use super::index::{ContentFile, Index};
+use super::index::{ContentFile, Index, QUESTIONS};
 
 /// Bytes of one file.
 const MAX_FILE: u64 = 1 << 20;
@@ -20,7 +20,13 @@ const MAX_FILES: usize = 5_000;
 /// Bytes of a pack.
 const MAX_TOTAL: u64 = 64 << 20;
 /// Folders of content and how names of files in them end.
-const FOLDERS: [(&str, &str); 3] = [("glossary", ".md"), ("lessons", ".md"), ("quizzes", ".toml")];
+const FOLDERS: [(&str, &str); 5] = [
+    ("glossary", ".md"),
+    ("lessons", ".md"),
+    ("quizzes", ".toml"),
+    ("records/models", ".toml"),
+    ("records/licences", ".toml"),
+];
 /// What makes a folder a pack.
 pub(super) const PACK_FILE: &str = "pack.toml";
 
@@ -90,13 +96,27 @@ pub(super) fn is_kebab(id: &str) -> bool {
 /// Reads the content folders of `dir`. Faults name what was refused; the files that could be read come all the same.
 pub(super) fn read_folder(dir: &Path, is_pack: bool) -> (Vec<ContentFile>, Vec<ContentError>) {
     let mut reading = Reading { is_pack, ..Reading::default() };
-    for (folder, ending) in FOLDERS {
+    // A link in the place of the folder above would lead out of the pack as well.
+    let is_led_away = dir.join("records").symlink_metadata().is_ok_and(|meta| !meta.is_dir());
+    if is_led_away {
+        reading.refuse("records", "not a folder");
+    }
+    let in_records = |path: &str| path.starts_with("records/");
+    for (folder, ending) in FOLDERS.into_iter().filter(|(folder, _)| !(is_led_away && in_records(folder))) {
         let path = dir.join(folder);
         match fs::symlink_metadata(&path) {
             Ok(meta) if meta.is_dir() => reading.folder(&path, folder, ending),
             Ok(_) => reading.refuse(folder, "not a folder"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => reading.faults.push(unreadable(folder, &error)),
+        }
+    }
+    // The one file that stands alone.
+    let questions = dir.join(QUESTIONS);
+    if !is_led_away && questions.symlink_metadata().is_ok() {
+        match read_file(&questions) {
+            Ok(text) => reading.files.push(ContentFile { path: QUESTIONS.into(), text, is_pack }),
+            Err(kind) => reading.faults.push(ContentError::of_file(QUESTIONS, kind)),
         }
     }
     (reading.files, reading.faults)
@@ -151,7 +171,10 @@ impl Reading {
             } else if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 self.refuse(&shown, "a link, folder or device where a file must be");
             } else if !name.ends_with(ending) {
-                self.refuse(&shown, "not a content file (lessons and terms end in `.md`, quizzes in `.toml`)");
+                self.refuse(
+                    &shown,
+                    "not a content file (lessons and terms end in `.md`, quizzes and records in `.toml`)",
+                );
             } else if known.insert(name.to_lowercase(), ()).is_some() {
                 self.refuse(&shown, "a name that differs from another one in case only");
             } else {
