@@ -7,11 +7,12 @@
 //!               │                │          │
 //!              labs              │          │
 //!               │                │          │
-//!  content   engine          progress    models      theme   text
+//!  content   engine          progress    models      theme   text      corpus
 //! ```
 //!
 //! - `content` what is taught; `engine` the language model; `progress` the learner's record;
-//!   `models` where model files are and how they are fetched. These four know nothing of one another.
+//!   `models` where model files are and how they are fetched; `corpus` what our own model is made of. These five know
+//!   nothing of one another.
 //! - `labs` experiments: engine's data in, drawing out. `ui` the app. `cli` arguments in, text out.
 //! - `theme` all colours; `text` the one type for text that is safe to draw. Both are leaves that all may use.
 //!
@@ -22,6 +23,7 @@
 
 pub mod cli;
 pub mod content;
+pub mod corpus;
 pub mod engine;
 pub mod labs;
 pub mod models;
