@@ -8,10 +8,13 @@ use clap_complete::Shell;
 use jiff::ZonedDateTime;
 
 use super::embed::EmbedArgs;
+use super::eval::EvalArgs;
+use super::finetune::FinetuneArgs;
 use super::lora::{ApplyArgs, ConvertArgs};
 use super::merge::MergeArgs;
 use super::score::ScoreArgs;
 use super::trace::TraceArgs;
+use super::train::TrainArgs;
 use super::values::{
     count, keep, logit_bias, logprobs, min_p, model_name, moment, penalty, recipe, repetition_penalty, temperature,
     threads, tokens, top_p, typical_p, watts,
@@ -140,6 +143,12 @@ pub enum Command {
     Model(ModelArgs),
     /// Say what a licence allows, how two differ, and what a question comes to
     Licence(LicenceArgs),
+    /// Train a model from nothing, by a recipe
+    Train(TrainArgs),
+    /// Teach a model a style or a task, as a LoRA adapter
+    Finetune(FinetuneArgs),
+    /// Measure what a model can do, skill by skill
+    Eval(EvalArgs),
     /// Say what works here, and what to do about what does not
     Doctor(JsonArg),
     /// Check lessons, glossary and quizzes; of a pack, if a folder is given

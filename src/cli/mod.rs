@@ -16,7 +16,9 @@ mod dispatch;
 mod doctor;
 mod embed;
 mod environment;
+mod eval;
 mod failure;
+mod finetune;
 mod flow;
 mod generate;
 mod inspect;
@@ -42,6 +44,7 @@ mod table;
 mod terms;
 mod tokens;
 mod trace;
+mod train;
 mod values;
 
 use std::ffi::OsString;
@@ -125,6 +128,9 @@ fn perform(command: Command, globals: &Globals, out: &mut Out) -> Result<(), Fai
         Command::Chat(args) => chat::chat(&args, globals, out),
         Command::Model(args) => model::model(&args, globals, out),
         Command::Licence(args) => dispatch::licence(&args, globals, out),
+        Command::Train(args) => train::train(&args, globals, out),
+        Command::Finetune(args) => finetune::finetune(&args, globals, out),
+        Command::Eval(args) => eval::eval(&args, globals, out),
         Command::Doctor(args) => doctor::doctor(&args, globals, out),
         Command::Paths(args) => paths::paths(&args, globals, out),
         Command::Completions { shell } => completions::completions(shell, out),

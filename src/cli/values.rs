@@ -44,6 +44,14 @@ pub fn watts(text: &str) -> Result<f32, String> {
     number(text, |w| *w > 0.0 && *w <= 1_000.0, "the watts are above 0 and at most 1000")
 }
 
+pub fn positive(text: &str) -> Result<f32, String> {
+    number(text, |x: &f32| x.is_finite() && *x > 0.0, "it is a number above 0")
+}
+
+pub fn share(text: &str) -> Result<f32, String> {
+    number(text, |p| (0.0..1.0).contains(p), "it is a share from 0 to below 1")
+}
+
 pub fn logprobs(text: &str) -> Result<usize, String> {
     number(text, |n| *n <= 256, "it is a whole number from 0 to 256")
 }

@@ -146,6 +146,9 @@ pub enum Prompt {
     Text(String),
     /// A conversation, rendered with the file's chat template.
     Chat(Vec<ChatMessage>),
+    /// A text as a chat template writes it, with nothing before it: names of control tokens in it are control tokens.
+    /// For texts of our own, never for what somebody typed.
+    Raw(String),
 }
 
 /// One piece of work for the model. The list is closed: labs combine these, they do not add to them.

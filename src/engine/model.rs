@@ -65,6 +65,11 @@ impl Model {
         &self.info
     }
 
+    /// How it cuts texts.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
     /// Does a job; every update goes to `each`, which may stop it by breaking. Stopping takes one forward pass.
     ///
     /// # Errors
@@ -131,6 +136,10 @@ impl Model {
                 text.clone()
             }
             Prompt::Chat(messages) => self.render(messages, &mut tokens)?,
+            Prompt::Raw(text) => {
+                tokens = self.tokenizer.encode_template(text);
+                text.clone()
+            }
         };
         if tokens.is_empty() {
             return Err(EngineError::BadSetting { what: "the prompt is empty; write a word or more".into() });
