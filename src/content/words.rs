@@ -91,7 +91,7 @@ fn british(word: &str, before: &str) -> Option<String> {
         }
         let is_british = |known: &&str| format!("{stem}e").ends_with(*known);
         if let Some(root) = stem.strip_suffix("iz").filter(|root| root.len() >= 2)
-            && !IZE.iter().any(|known| is_british(known))
+            && !IZE.iter().any(is_british)
         {
             return Some(format!("{root}is{ending}"));
         }
