@@ -1,5 +1,51 @@
 //! Words as an editor sees them: American spellings, abbreviations, facts that need a source.
 
+/// Names that look like abbreviations: data sets and benchmarks, papers and journals, file marks, programs.
+const NAMES: &[&str] = &[
+    "AIME",
+    "AM",
+    "BC",
+    "COCO",
+    "CVE",
+    "DALL",
+    "DANGEROUS",
+    "DCLM",
+    "ECCN",
+    "EEA",
+    "GLUE",
+    "HIPAA",
+    "HK",
+    "ICLR",
+    "IQ",
+    "JSONL",
+    "LF",
+    "LLAMA",
+    "MARCO",
+    "MS",
+    "MT",
+    "MTEB",
+    "ND",
+    "NPU",
+    "NTIA",
+    "OLMES",
+    "OPT",
+    "OSCAR",
+    "RFC",
+    "RISC",
+    "RL",
+    "ROOTS",
+    "RPC",
+    "SB",
+    "SHA",
+    "SLSA",
+    "SSH",
+    "TMLR",
+    "TPU",
+    "XLA",
+    "XXS",
+    "YOLO",
+];
+
 /// Abbreviations that every reader knows, units, and names of companies and bodies that are nothing else.
 const KNOWN: &[&str] = &[
     "AI", "AMD", "AND", "ARM", "AWS", "BBC", "CD", "CEO", "CPU", "CSV", "DVD", "EPYC", "EU", "FAQ", "GB", "GEMA",
@@ -101,7 +147,7 @@ fn british(word: &str, before: &str) -> Option<String> {
 
 /// Two capitals or more and nothing else, and not one that every reader knows.
 pub(super) fn is_abbreviation(word: &str) -> bool {
-    word.len() >= 2 && word.bytes().all(|b| b.is_ascii_uppercase()) && !KNOWN.contains(&word)
+    word.len() >= 2 && word.bytes().all(|b| b.is_ascii_uppercase()) && !KNOWN.contains(&word) && !NAMES.contains(&word)
 }
 
 /// The first fact that can change or be wrong: a year, a price, a percentage, a version. In a text that calculates, the
