@@ -204,7 +204,7 @@ mod tests {
     fn every_kind_is_a_skill_or_has_no_single_right_answer() {
         let known: Vec<Kind> = skills().collect();
         let left: Vec<&str> = Kind::ALL.into_iter().filter(|kind| !known.contains(kind)).map(Kind::name).collect();
-        assert_eq!(left, ["story", "tale", "dialogue", "talk", "rare", "person", "preference"]);
+        assert_eq!(left, ["story", "tale", "dialogue", "talk", "annals", "rare", "person", "preference"]);
         assert!(Recipe::parse(OWN).is_ok());
         assert!(skill("story").expect_err("no skill").starts_with("a skill is one of glossary, "));
     }

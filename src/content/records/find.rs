@@ -165,7 +165,7 @@ mod tests {
         for (name, id, kind) in [
             ("Llama 3.1", "llama-3-1", MatchKind::Name),
             ("llama-3-1", "llama-3-1", MatchKind::Name),
-            ("meta-llama/Meta-Llama-3.1-8B", "llama-3-1", MatchKind::Repository),
+            ("meta-llama/Llama-3.1-8B", "llama-3-1", MatchKind::Repository),
             ("Llama-3.1-8B-Instruct-Q4_K_M", "llama-3-1", MatchKind::Beginning),
             ("Meta-Llama-3-8B.Q8_0", "llama-3", MatchKind::Beginning),
             ("SmolLM2-135M-Instruct.Q4_1", "smollm2", MatchKind::Beginning),
